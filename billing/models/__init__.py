@@ -1,0 +1,82 @@
+"""All tables of the engine, one file per family. Columns, constraints and choices only: no rule lives here."""
+
+from billing.models.accounts import ApiKey, Membership, Organization, Role, User
+from billing.models.catalog import (
+    AllowanceEvery,
+    BaseFeeTiming,
+    CatalogState,
+    EntitlementKind,
+    EntitlementPrice,
+    Meter,
+    OnLimit,
+    Plan,
+    PlanEntitlement,
+    PlanPrice,
+    PricingPlan,
+)
+from billing.models.credits import (
+    DEFAULT_PRIORITY,
+    CreditEntry,
+    CreditGrant,
+    EntryKind,
+    GrantKind,
+    MarketplaceSubscription,
+)
+from billing.models.infra import AuditEntry, IdempotentRequest, OutboxEvent
+from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
+from billing.models.metering import RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
+from billing.models.subscriptions import (
+    LIVE,
+    SERVED,
+    PeriodKind,
+    PlanSpan,
+    Status,
+    Subscription,
+    SubscriptionPeriod,
+)
+
+__all__ = [
+    "DEFAULT_PRIORITY",
+    "LIVE",
+    "SERVED",
+    "AllowanceEvery",
+    "ApiKey",
+    "AuditEntry",
+    "BaseFeeTiming",
+    "CatalogState",
+    "CreditEntry",
+    "CreditGrant",
+    "DocumentCounter",
+    "EntitlementKind",
+    "EntitlementPrice",
+    "EntryKind",
+    "GrantKind",
+    "IdempotentRequest",
+    "Invoice",
+    "InvoiceKind",
+    "InvoiceLine",
+    "InvoiceStatus",
+    "LineCharge",
+    "MarketplaceSubscription",
+    "Membership",
+    "Meter",
+    "OnLimit",
+    "Organization",
+    "OutboxEvent",
+    "PeriodKind",
+    "Plan",
+    "PlanEntitlement",
+    "PlanPrice",
+    "PlanSpan",
+    "PricingPlan",
+    "RefusalCount",
+    "Role",
+    "Status",
+    "Subscription",
+    "SubscriptionPeriod",
+    "UsageCharge",
+    "UsageEvent",
+    "UsageEventPayload",
+    "UsageWindow",
+    "User",
+]

@@ -1,0 +1,151 @@
+"""Prepaid credits: the account, the grants that fill it, and the ledger of every movement."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from billing.kernel.ids import new_id
+from billing.models.accounts import Organization
+from billing.models.catalog import QUANTITY
+from billing.models.subscriptions import Subscription, SubscriptionPeriod
+
+
+class MarketplaceSubscription(models.Model):
+    """The shop's side of a subscription, 1:1: what was accepted, and the credit account.
+
+    ``credit_balance`` = Σ ledger entries = Σ remaining of the account's grants. ``entries`` counts the ledger's rows and
+    numbers the next one.
+    """
+
+    subscription = models.OneToOneField(
+        Subscription, on_delete=models.PROTECT, primary_key=True, related_name="marketplace"
+    )
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    sla_acceptance = models.JSONField(null=True, blank=True)
+    credit_balance = models.DecimalField(**QUANTITY, default=0)
+    entries = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "marketplace_subscriptions"
+        constraints = [models.CheckConstraint(condition=Q(credit_balance__gte=0), name="credit_balance_not_negative")]
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}: {self.credit_balance} credits"
+
+
+class GrantKind(models.TextChoices):
+    ALLOWANCE = "allowance"
+    PROMOTION = "promotion"
+    ADJUSTMENT = "adjustment"
+    PURCHASE = "purchase"
+
+
+# Smaller drains first: what expires soonest and cost nothing before what was paid for.
+DEFAULT_PRIORITY = {
+    GrantKind.ALLOWANCE: 10,
+    GrantKind.PROMOTION: 20,
+    GrantKind.ADJUSTMENT: 30,
+    GrantKind.PURCHASE: 40,
+}
+
+
+class CreditGrant(models.Model):
+    """Credits from one source. Always granted = consumed + expired + voided + remaining.
+
+    Spendable for an event if ``starts_at <= occurred_at < expires_at``, whether or not a sweep has run since.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    account = models.ForeignKey(
+        MarketplaceSubscription, on_delete=models.PROTECT, related_name="grants", db_column="subscription_id"
+    )
+    kind = models.CharField(max_length=12, choices=GrantKind.choices)
+    priority = models.SmallIntegerField()
+    starts_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    granted = models.DecimalField(**QUANTITY)
+    consumed = models.DecimalField(**QUANTITY, default=0)
+    expired = models.DecimalField(**QUANTITY, default=0)
+    voided = models.DecimalField(**QUANTITY, default=0)
+    remaining = models.DecimalField(**QUANTITY)
+    # What makes "this period's allowance" or "this plan change's top-up" happen once; null for manual grants.
+    cause = models.CharField(max_length=120, null=True, blank=True)
+    period = models.ForeignKey(
+        SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "marketplace_credit_grants"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "account", "cause"], name="credit_grants_once_per_cause"),
+            models.CheckConstraint(
+                condition=Q(granted=F("consumed") + F("expired") + F("voided") + F("remaining")),
+                name="credit_grants_add_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(granted__gt=0, consumed__gte=0, expired__gte=0, voided__gte=0, remaining__gte=0),
+                name="credit_grants_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("starts_at")), name="credit_grants_forward"
+            ),
+        ]
+        indexes = [
+            # The open grants of an account: few, whatever the history.
+            models.Index(fields=["organization", "account"], condition=Q(remaining__gt=0), name="credit_grants_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.remaining}/{self.granted}"
+
+
+class EntryKind(models.TextChoices):
+    GRANT = "grant"
+    DEBIT = "debit"
+    ADJUSTMENT = "adjustment"
+    EXPIRY = "expiry"
+    REVERSAL = "reversal"
+    VOID = "void"
+    TRANSFER = "transfer"
+
+
+class CreditEntry(models.Model):
+    """One movement of one grant, in order of ``sequence`` within its account. Immutable, like usage events."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    account = models.ForeignKey(
+        MarketplaceSubscription,
+        on_delete=models.PROTECT,
+        related_name="ledger",
+        db_column="subscription_id",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.BigIntegerField()
+    kind = models.CharField(max_length=12, choices=EntryKind.choices)
+    amount = models.DecimalField(**QUANTITY)
+    balance_after = models.DecimalField(**QUANTITY)
+    grant = models.ForeignKey(
+        CreditGrant, on_delete=models.PROTECT, related_name="movements", db_constraint=False, db_index=False
+    )
+    event_id = models.UUIDField(null=True, blank=True)
+    actor = models.CharField(max_length=120, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    booked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "marketplace_credit_ledger"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "account", "sequence"], name="credit_ledger_sequence"),
+            models.CheckConstraint(condition=~Q(amount=0) & Q(balance_after__gte=0), name="credit_ledger_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind} {self.amount}"

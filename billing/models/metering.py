@@ -1,0 +1,166 @@
+"""Use: immutable events, exact windows, and what is chargeable of them."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from billing.kernel.ids import new_id
+from billing.kernel.periods import Cadence
+from billing.models.accounts import Organization
+from billing.models.catalog import QUANTITY, Meter, Plan
+from billing.models.subscriptions import Subscription, SubscriptionPeriod
+
+# Sums of quantities: ten more digits than one quantity may have, so a sum cannot overflow its column.
+SUM = {"max_digits": 30, "decimal_places": 6}
+
+
+class UsageEvent(models.Model):
+    """One accepted use. Immutable: triggers refuse UPDATE, DELETE and TRUNCATE, raw SQL included.
+
+    How the quantity was split (inside the limit, ``overage``) and paid (``credits_due``, of which ``credits_paid`` from
+    grants, the rest is the deficit) is settled in admission order and never again.
+
+    No foreign key is checked per insert (four look-ups and four row locks an event): the one recording path has
+    those rows in hand under the organization's lock, nothing ever deletes them, and ``verify`` proves it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    # The period that its instant lies in, and the one whose invoice bills it: they differ for late use.
+    period = models.ForeignKey(
+        SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    billed_period = models.ForeignKey(
+        SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    meter = models.ForeignKey(
+        Meter, on_delete=models.PROTECT, related_name="+", db_column="meter", db_constraint=False, db_index=False
+    )
+    service = models.CharField(max_length=60, blank=True)
+    source = models.CharField(max_length=200)
+    key = models.CharField(max_length=200)
+    fingerprint = models.BinaryField(max_length=32)
+    quantity = models.DecimalField(**QUANTITY)
+    overage = models.DecimalField(**QUANTITY)
+    credits_due = models.DecimalField(**QUANTITY)
+    credits_paid = models.DecimalField(**QUANTITY)
+    guardrail_flags = ArrayField(models.CharField(max_length=60), default=list)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "marketplace_usage_events"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "source", "key"], name="usage_events_identity"),
+            models.CheckConstraint(
+                condition=Q(overage__gte=0, credits_due__gte=0, credits_paid__gte=0)
+                & Q(credits_paid__lte=models.F("credits_due")),
+                name="usage_events_split_sane",
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "subscription", "occurred_at"], name="usage_events_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.meter_id} {self.quantity}"
+
+
+class UsageEventPayload(models.Model):
+    """What a caller attached to an event. Deletable: no rule and no price ever reads it."""
+
+    event_id = models.UUIDField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    payload = models.JSONField()
+
+    class Meta:
+        db_table = "usage_event_payloads"
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class UsageWindow(models.Model):
+    """Consumption of one subscription and meter in one window: ``used`` = Σ quantity, ``overage`` = Σ overage.
+
+    Monthly, lifetime and billing-period windows are kept for every meter; daily and weekly ones where an entitlement
+    asks. What earlier subscriptions of the organization used in the same window is added when read, never copied.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="+", db_column="meter", db_index=False)
+    cadence = models.CharField(max_length=20, choices=[(c.value, c.value) for c in Cadence])
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    used = models.DecimalField(**SUM)
+    overage = models.DecimalField(**SUM)
+    events = models.BigIntegerField()
+
+    class Meta:
+        db_table = "subscription_usage_ledger"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "meter", "cadence", "starts_at", "subscription"], name="usage_windows_identity"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.meter_id} {self.cadence} from {self.starts_at:%Y-%m-%d}"
+
+
+class UsageCharge(models.Model):
+    """Chargeable use, summed for invoicing: one row per billed period, service period, plan version and meter.
+
+    Touched only by events that went over a limit or short of credits, so ordinary use pays nothing for it.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
+    billed_period = models.ForeignKey(SubscriptionPeriod, on_delete=models.PROTECT, related_name="+")
+    service_period = models.ForeignKey(
+        SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="+", db_column="meter", db_index=False)
+    overage = models.DecimalField(**SUM)
+    credit_deficit = models.DecimalField(**SUM)
+
+    class Meta:
+        db_table = "billing_usage_charges"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "subscription", "billed_period", "service_period", "plan", "meter"],
+                name="usage_charges_identity",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.meter_id} {self.overage} over, {self.credit_deficit} credits short"
+
+
+class RefusalCount(models.Model):
+    """How often a guard said no, per organization, key and hour. Best effort, on a connection of its own, because a
+    host's rollback must not erase it; hence no foreign key to rows that the host may not have committed yet."""
+
+    organization_id = models.UUIDField()
+    note = models.CharField(max_length=120)
+    hour_at = models.DateTimeField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        db_table = "billing_refusal_counts"
+        constraints = [
+            models.UniqueConstraint(fields=["organization_id", "note", "hour_at"], name="refusal_counts_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.note} × {self.count}"
+
+

@@ -1,0 +1,141 @@
+"""Subscriptions and the spine of time that they bill by."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from billing.kernel.ids import new_id
+from billing.models.accounts import Organization
+from billing.models.catalog import Plan
+
+
+class Status(models.TextChoices):
+    INCOMPLETE = "incomplete"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+# One live subscription per organization and product; the others are history.
+LIVE = (Status.INCOMPLETE, Status.TRIALING, Status.ACTIVE, Status.PAST_DUE, Status.PAUSED)
+# These may use what they pay for.
+SERVED = (Status.TRIALING, Status.ACTIVE)
+
+
+class Subscription(models.Model):
+    """An organization on a plan version. Which period it is in is for ``subscription_periods`` alone to say."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="subscriptions")
+    product = models.CharField(max_length=60)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    status = models.CharField(max_length=12, choices=Status.choices)
+    currency = models.CharField(max_length=3)
+    starts_at = models.DateTimeField()
+    anchor_at = models.DateTimeField()
+    trial_starts_at = models.DateTimeField(null=True, blank=True)
+    trial_ends_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    provider = models.CharField(max_length=40, default="stub")
+    provider_reference = models.CharField(max_length=120, blank=True)
+    # Optimistic locking: every write adds one and names the version it believed current.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organization_subscriptions"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "product"],
+                condition=Q(status__in=LIVE),
+                name="subscriptions_one_live_per_product",
+            ),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="subscriptions_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=LIVE, ended_at__isnull=True)
+                | (~Q(status__in=LIVE) & Q(ended_at__isnull=False)),
+                name="subscriptions_ended_iff_not_live",
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "-created_at"], name="subscriptions_history")]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.product} {self.status}"
+
+
+class PeriodKind(models.TextChoices):
+    TRIAL = "trial"
+    REGULAR = "regular"
+
+
+class SubscriptionPeriod(models.Model):
+    """One link of the spine. Contiguity is the database's to hold: ``prev_end`` references the end of the period
+    before (a composite foreign key made in the migration) and must equal this one's start.
+
+    ``nominal_ends_at`` is where the period would have ended had nothing cut it short; proration divides by it.
+    ``closed_at`` is set when the period's invoice is issued: later use is billed to the next open period.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
+    ordinal = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=PeriodKind.choices)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    nominal_ends_at = models.DateTimeField()
+    prev_end = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "subscription_periods"
+        ordering = ["ordinal"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "ordinal"], name="periods_ordinal"),
+            models.UniqueConstraint(fields=["subscription", "starts_at"], name="periods_starts"),
+            models.UniqueConstraint(fields=["subscription", "ends_at"], name="periods_ends"),
+            # A second period with no predecessor would be a second spine.
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(prev_end__isnull=True), name="periods_one_first"
+            ),
+            models.CheckConstraint(
+                condition=Q(prev_end__isnull=True) | Q(prev_end=F("starts_at")), name="periods_contiguous"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at"), nominal_ends_at__gte=F("ends_at")), name="periods_forward"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%Y-%m-%d} – {self.ends_at:%Y-%m-%d}"
+
+
+class PlanSpan(models.Model):
+    """Which plan version a subscription was on, when. A late event is judged by the span that holds its instant."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="plan_spans")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "subscription_plan_spans"
+        ordering = ["starts_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "starts_at"], name="plan_spans_starts"),
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(ends_at__isnull=True), name="plan_spans_one_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")), name="plan_spans_forward"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_id} from {self.starts_at:%Y-%m-%d}"
