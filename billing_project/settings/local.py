@@ -1,5 +1,10 @@
-from billing_project.settings.base import *  # noqa: F403
+"""``make run`` and a developer's shell: plain HTTP on this machine, sandbox catalog, no secret needed."""
 
-DEBUG = True
-SECRET_KEY = SECRET_KEY or "insecure-local-development-only-key"  # noqa: F405
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+from billing_project.settings.base import *
+from billing_project.settings.base import env
+
+DEBUG = env.bool("DEBUG", default=False)
+# Whoever exposes this beyond the machine sets SECRET_KEY; production settings refuse to start with this one.
+SECRET_KEY = env.str("SECRET_KEY", default="insecure-key-for-this-machine-only")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+BILLING_ENVIRONMENT = env.str("BILLING_ENVIRONMENT", default="sandbox")

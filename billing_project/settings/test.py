@@ -1,0 +1,14 @@
+"""The test suite: real PostgreSQL and Valkey, but no static build, fast password hashing and mail kept in memory."""
+
+from billing_project.settings.base import *
+
+SECRET_KEY = "key-of-the-test-suite"
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+BILLING_ENVIRONMENT = "sandbox"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_AUTOREFRESH = True
