@@ -1,0 +1,29 @@
+"""Domain events as rows of the transaction that caused them.
+
+Nothing is sent from here: whoever delivers finds the rows that wait, so neither a lost broker nor a killed process
+loses an event, and a rollback takes its events along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.models import OutboxEvent
+
+
+def emit(*, organization_id: UUID, topic: str, payload: Mapping[str, Any], now: datetime) -> None:
+    """Add one event to the caller's transaction. ``payload`` is plain JSON: amounts and quantities as strings.
+
+    Raises ``TransactionManagementError`` outside a transaction: an event that commits without its cause, or a cause
+    without its event, is what this table exists to prevent.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError(f"outbox event {topic} outside of a transaction")
+    OutboxEvent.objects.create(
+        organization_id=organization_id, topic=topic, payload=dict(payload), created_at=now, processed_at=None
+    )
