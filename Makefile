@@ -10,6 +10,47 @@ PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
 
+run: venv
+	@$(BIN)/python -m billing_project.supervisor --port $(PORT) --data $(DATA)
+
+test: venv-dev
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: venv-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: venv-dev
+	@$(BIN)/mypy
+
+format: venv-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# What Django itself can tell: settings, missing migrations, and whether production settings are safe.
+check: venv-dev
+	@DJANGO_SETTINGS_MODULE=billing_project.settings.production ALLOWED_HOSTS=billing.example.com \
+	  SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-config \
+  --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
+
+# Each set is held to the versions of the one that it extends.
+requirements: venv
+	@$(COMPILE) -o requirements/runtime.txt
+	@$(COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) --group browser -c requirements/dev.txt -o requirements/browser.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-config --no-header \
+	  --no-emit-index-url --no-emit-find-links --group bootstrap -o requirements/bootstrap.txt
+
+# The data folder stays: it is the customer's.
+clean:
+	@rm -rf $(VENV) staticfiles *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
 # The stamps are newer than every file that decides what is installed, so a second start installs nothing.
 $(VENV)/.runtime: $(PINS)
 	@requirements/install $(PYTHON) $(VENV) requirements/runtime.txt

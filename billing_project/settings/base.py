@@ -6,6 +6,8 @@ from typing import Any
 
 import environ
 
+# Whatever reads the settings, shell or server or test, thereby binds @shared_task functions to our Celery app.
+from billing_project.celery import app as celery_app  # noqa: F401
 from billing_project.settings.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""``make run``: everything the product needs, started together, watched, and stopped together."""

@@ -1,0 +1,68 @@
+"""The web server: Granian, which serves WSGI from a few processes with a buffering front of its own."""
+
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from billing_project.embedded import processes
+from billing_project.embedded.processes import Child, StartError
+
+HOST = "127.0.0.1"
+WORKERS = 2
+READY_SECONDS_MAX = 60
+
+
+def refuse_taken_port(port: int) -> None:
+    """Raise ``StartError`` when the port is not free: Granian would silently share it with another Granian."""
+    with socket.socket() as listener:
+        # Connections of an earlier run that are still closing do not make the port taken.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen()
+        except OSError as error:
+            raise StartError(f"Port {port} cannot be used ({error.strerror}): choose another with PORT=…") from None
+
+
+def start(*, port: int, log: Path, env: Mapping[str, str], keep_open: tuple[int, ...] = ()) -> Child:
+    return processes.start(
+        [
+            Path(sys.executable).with_name("granian"),
+            *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--no-access-log"),
+            *("--workers", str(WORKERS), "--blocking-threads", "2", "--respawn-failed-workers"),
+            # Without it, a stop within the first seconds was seen to hang for ten minutes.
+            *("--workers-kill-timeout", "10"),
+            "billing_project.wsgi:application",
+        ],
+        name="web server",
+        log=log,
+        stop_signal=signal.SIGTERM,
+        env=env,
+        keep_open=keep_open,
+    )
+
+
+def wait_until_ready(child: Child, *, port: int) -> None:
+    """Wait until the server answers, with whatever status. Raises ``StartError`` when it ended or took too long."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while not _answers(port):
+        if child.popen.poll() is not None:
+            raise StartError(f"The web server ended while starting: {child.log_tail()} (see {child.log})")
+        if time.monotonic() > deadline:
+            raise StartError(f"The web server did not answer within {READY_SECONDS_MAX} s (see {child.log})")
+        time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

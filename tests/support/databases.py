@@ -1,0 +1,63 @@
+"""Making, pointing at and dropping the databases of tests."""
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from django.core.management import call_command
+from django.db import connections
+from psycopg import sql
+
+
+def url_of(server_url: str, name: str) -> str:
+    """The URL of the database ``name`` on the server of ``server_url``."""
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+def create_empty(server_url: str, name: str) -> None:
+    _execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def clone(server_url: str, *, template: str, name: str) -> None:
+    """Copy a database on the file level: about 13 ms in memory, far less than migrating."""
+    _execute(
+        server_url,
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+            sql.Identifier(name), sql.Identifier(template)
+        ),
+    )
+
+
+def drop(server_url: str, name: str) -> None:
+    _execute(server_url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def migrate(name: str) -> None:
+    """Migrate the database ``name`` with this process's Django."""
+    with pointed_at(name):
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+@contextlib.contextmanager
+def pointed_at(name: str) -> Iterator[None]:
+    """Point every Django alias, in every thread, at the database ``name``; connections are closed at both ends."""
+    before = {alias: connections.settings[alias]["NAME"] for alias in connections}
+    connections.close_all()
+    _point(dict.fromkeys(before, name))
+    try:
+        yield
+    finally:
+        connections.close_all()
+        _point(before)
+
+
+def _point(names: dict[str, str]) -> None:
+    for alias, name in names.items():
+        connections.settings[alias]["NAME"] = name
+        connections[alias].settings_dict["NAME"] = name
+
+
+def _execute(server_url: str, statement: sql.Composed) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)
