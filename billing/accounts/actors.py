@@ -1,0 +1,195 @@
+"""Who may do what, decided in this one place.
+
+An act's value is the scope a key needs for it. Customers (roles of an organization and its keys) choose plans on sale,
+use, preview and read; whatever moves the books by hand (credits, invoices, a status, a plan not on sale) is for staff
+and platform keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from billing.infra import audit
+from billing.kernel.errors import Forbidden, NotFound
+from billing.models import ApiKey, Organization, Role, User
+
+
+class Act(StrEnum):
+    READ = "read"
+    USAGE = "usage"
+    SUBSCRIBE = "subscribe"
+    PREVIEW = "preview"
+    KEYS = "keys"
+    # The operator's own:
+    SUBSCRIPTIONS = "subscriptions"
+    CREDITS = "credits"
+    INVOICES = "invoices"
+    ORGANIZATIONS = "organizations"
+    CATALOG = "catalog"
+    CLOCK = "clock"
+    VERIFY = "verify"
+
+
+ALL_REGIONS = "*"
+EVERY_ACT = frozenset(Act)
+# What a key of an organization can carry at all; the clock is there for sandboxes, which refuse nothing else by it.
+ORGANIZATION_KEY_ACTS = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.CLOCK})
+
+_MANAGES = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS})
+ROLE_ACTS: Mapping[str, frozenset[Act]] = {
+    Role.OWNER: _MANAGES,
+    Role.ADMIN: _MANAGES,
+    Role.FINANCE: frozenset({Act.READ, Act.PREVIEW}),
+    Role.MEMBER: frozenset({Act.READ}),
+}
+STAFF_ACTS: Mapping[str, frozenset[Act]] = {
+    "finance": frozenset({Act.READ, Act.PREVIEW, Act.CREDITS, Act.INVOICES}),
+    "support": frozenset({Act.READ}),
+    "catalog": frozenset({Act.READ, Act.CATALOG}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Someone who acts. ``name`` goes into the audit log: "user:<id>", "key:<id>", "cli:<login>" or "system:<job>".
+
+    ``organization_id`` is set for a key of an organization, which then sees no other. ``scopes`` belong to keys,
+    ``roles`` (by organization), ``staff_groups`` and ``regions`` (those that staff are cleared for) to people.
+    """
+
+    name: str
+    organization_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
+    roles: Mapping[UUID, str] = field(default_factory=dict)
+    staff_groups: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    is_superuser: bool = False
+
+
+class OrganizationNotFound(NotFound):
+    """No such organization, or none that the actor may know of."""
+
+
+class NotAllowed(Forbidden):
+    """The actor sees the organization but may not do this to it."""
+
+
+class RegionNotCleared(Forbidden):
+    """Staff whose groups allow the act, but who are not cleared for the organization's residency region."""
+
+    code = "region_not_cleared"
+
+
+SYSTEM = Actor(name="system:billing", scopes=EVERY_ACT)
+ANONYMOUS = Actor(name="anonymous")
+
+
+def system(job: str) -> Actor:
+    """The product itself, running ``job``."""
+    return Actor(name=f"system:{job}", scopes=EVERY_ACT)
+
+
+def operator(login: str) -> Actor:
+    """Whoever has a shell on the server: may do everything, under the name of their login."""
+    return Actor(name=f"cli:{login}", scopes=EVERY_ACT)
+
+
+def for_key(key: ApiKey) -> Actor:
+    """The program that holds ``key``."""
+    scopes = frozenset(key.scopes)
+    if key.organization_id is not None:
+        scopes &= ORGANIZATION_KEY_ACTS
+    return Actor(name=f"key:{key.id}", organization_id=key.organization_id, scopes=scopes)
+
+
+def for_user(user: User) -> Actor:
+    """The person ``user``: two queries, for roles and, if they are staff, for groups."""
+    groups: frozenset[str] = frozenset()
+    if user.is_staff:
+        groups = frozenset(user.groups.values_list("name", flat=True)) & STAFF_ACTS.keys()
+    return Actor(
+        name=f"user:{user.id}",
+        roles=dict(user.memberships.values_list("organization_id", "role")),
+        staff_groups=groups,
+        regions=frozenset(user.cleared_regions) if user.is_staff else frozenset(),
+        is_superuser=user.is_superuser,
+    )
+
+
+def may(actor: Actor, act: Act, organization: Organization | None) -> bool:
+    """Whether ``actor`` may do ``act`` to ``organization``, or to the platform as a whole where that is None."""
+    if actor.is_superuser:
+        return True
+    if organization is None:
+        return (actor.organization_id is None and act in actor.scopes) or (
+            act is Act.CATALOG and act in _staff_acts(actor)
+        )
+    if actor.organization_id is not None and actor.organization_id != organization.id:
+        return False
+    if act in actor.scopes or act in ROLE_ACTS.get(actor.roles.get(organization.id, ""), ()):
+        return True
+    return act in _staff_acts(actor) and _is_cleared(actor, organization)
+
+
+def is_visible(actor: Actor, organization: Organization) -> bool:
+    """Whether ``actor`` may know that ``organization`` exists. Staff may, also of regions they are not cleared for."""
+    if actor.organization_id is not None:
+        return actor.organization_id == organization.id
+    return bool(actor.is_superuser or actor.scopes or actor.staff_groups) or organization.id in actor.roles
+
+
+def require(actor: Actor, act: Act, organization: Organization | None) -> None:
+    """Pass if ``actor`` may do ``act``.
+
+    Raises ``OrganizationNotFound`` where the organization is not the actor's to know of, ``RegionNotCleared`` (leaving
+    a row in the audit log: call it outside the transaction that would roll back) and ``NotAllowed`` otherwise.
+    """
+    if may(actor, act, organization):
+        return
+    if organization is not None:
+        if not is_visible(actor, organization):
+            raise no_organization()
+        if act in _staff_acts(actor):
+            audit.record(
+                actor=actor.name,
+                act=f"refused.{act}",
+                object_type="organization",
+                object_id=organization.id,
+                organization_id=organization.id,
+                reason="region not cleared",
+                details={"region": organization.residency_region},
+            )
+            raise RegionNotCleared("You are not cleared for this organization's residency region.", act=act.value)
+    raise NotAllowed(f"This needs the right to {_WORDS[act]} (scope {act.value}).", act=act.value)
+
+
+def no_organization() -> OrganizationNotFound:
+    """The one answer about an organization that is not there or not the caller's: it must not tell which."""
+    return OrganizationNotFound("No such organization.")
+
+
+_WORDS: Mapping[Act, str] = {
+    Act.READ: "read",
+    Act.USAGE: "record usage",
+    Act.SUBSCRIBE: "choose a plan",
+    Act.PREVIEW: "preview invoices",
+    Act.KEYS: "manage keys",
+    Act.SUBSCRIPTIONS: "manage subscriptions",
+    Act.CREDITS: "adjust credits",
+    Act.INVOICES: "draft and issue invoices",
+    Act.ORGANIZATIONS: "create organizations",
+    Act.CATALOG: "change the catalog",
+    Act.CLOCK: "move a sandbox clock",
+    Act.VERIFY: "verify the books",
+}
+
+
+def _staff_acts(actor: Actor) -> frozenset[Act]:
+    return frozenset[Act]().union(*(STAFF_ACTS[group] for group in actor.staff_groups))
+
+
+def _is_cleared(actor: Actor, organization: Organization) -> bool:
+    return ALL_REGIONS in actor.regions or organization.residency_region in actor.regions

@@ -1,0 +1,77 @@
+"""Reading accounts: organizations by any of their names, keys by their text, and what time it is for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.accounts import actors, fields, tokens
+from billing.kernel import ids
+from billing.kernel.errors import NotFound
+from billing.models import ApiKey, Organization
+
+
+class KeyNotFound(NotFound):
+    """No such key, or none that the caller may know of."""
+
+
+def find_organization(reference: str) -> Organization | None:
+    """The organization whose id, slug or external id is ``reference``; where two match, the first in that order."""
+    if not fields.is_reference(reference):
+        return None
+    given = ids.parse_uuid(reference)
+    named = Q(slug=reference) | Q(external_id=reference)
+    found = list(Organization.objects.filter(named if given is None else named | Q(id=given)))
+    return min(found, key=lambda each: _rank(each, reference, given), default=None)
+
+
+def get_organization(reference: str) -> Organization:
+    """As ``find_organization`` but raises ``OrganizationNotFound``."""
+    organization = find_organization(reference)
+    if organization is None:
+        raise actors.no_organization()
+    return organization
+
+
+def is_named(organization: Organization, reference: str) -> bool:
+    """Whether ``reference`` is this organization's id, slug or external id."""
+    return reference in (organization.slug, organization.external_id) or reference.lower() == str(organization.id)
+
+
+def now_for(organization: Organization) -> datetime:
+    """The present as ``organization`` lives it: a sandbox's own clock, real time otherwise."""
+    return organization.clock_at or timezone.now()
+
+
+def find_key(secret: str, at: datetime) -> ApiKey | None:
+    """The usable key of this text, with its organization, in one query; None if it is unknown, expired or revoked.
+
+    Never from a cache: a revocation counts from the next request on.
+    """
+    if not tokens.is_well_formed(secret):
+        return None
+    key = ApiKey.objects.select_related("organization").filter(digest=tokens.digest(secret)).first()
+    return key if key is not None and key.is_usable_at(at) else None
+
+
+def get_key(organization: Organization, key_id: UUID) -> ApiKey:
+    """A key of ``organization``; raises ``KeyNotFound``."""
+    key = ApiKey.objects.filter(organization=organization, id=key_id).first()
+    if key is None:
+        raise KeyNotFound("No such key.")
+    return key
+
+
+def list_keys(organization: Organization) -> Sequence[ApiKey]:
+    """All keys of an organization, revoked and expired ones too, newest first."""
+    return list(ApiKey.objects.filter(organization=organization).order_by("-created_at", "-id"))
+
+
+def _rank(organization: Organization, reference: str, given: UUID | None) -> int:
+    if organization.id == given:
+        return 0
+    return 1 if organization.slug == reference else 2
