@@ -1,0 +1,151 @@
+"""What Prometheus reads about the books: counted from committed rows at the moment of the scrape.
+
+So the figures equal the facts across processes, restarts and rollbacks. Nothing here grows with the number of events:
+windows, counts per hour and states are summed, never events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from billing.models import SERVED, Status
+
+# A scrape that takes longer is of no use to the scraper, whose own time-out is about that.
+STATEMENT_TIMEOUT = "8s"
+
+Row = Sequence[Any]
+
+
+def list_families(now: datetime) -> list[Metric]:
+    """Read all figures. Raises ``django.db.Error`` if the database does not answer in time. ``now`` is real time."""
+    with transaction.atomic():
+        _query("SELECT set_config('statement_timeout', %s, true)", STATEMENT_TIMEOUT)
+        return [family for source in _SOURCES for family in source(now)]
+
+
+def _events(_: datetime) -> Iterable[Metric]:
+    rows = _query("SELECT meter, sum(events) FROM subscription_usage_ledger WHERE cadence = 'never' GROUP BY meter")
+    yield _counter("billing_events", "Usage events recorded, from lifetime windows.", ["meter"], rows)
+
+
+def _violations(_: datetime) -> Iterable[Metric]:
+    rows = _query("SELECT note, sum(count) FROM billing_refusal_counts GROUP BY note")
+    yield _counter("plan_limit_violations", "Uses refused by a plan, by the note of the refusal.", ["note"], rows)
+
+
+def _outbox(now: datetime) -> Iterable[Metric]:
+    # The age is read off the identifier (real time, milliseconds): created_at of a sandbox follows its own clock. The
+    # least identifier comes from the partial index as text, as PostgreSQL before 18 has no min(uuid).
+    ((pending, oldest),) = _query("SELECT count(*), min(id::text) FROM billing_outbox WHERE processed_at IS NULL")
+    age = (now - datetime.fromtimestamp((UUID(oldest).int >> 80) / 1000, UTC)).total_seconds() if oldest else 0.0
+    yield _gauge("billing_outbox_pending", "Domain events that wait to be delivered.", [], [(pending,)])
+    yield _gauge("billing_outbox_oldest_seconds", "Age of the oldest of them.", [], [(max(age, 0.0),)])
+
+
+def _subscriptions(_: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT subscription.status, plan.code, count(*)
+        FROM organization_subscriptions AS subscription JOIN billing_plans AS plan ON plan.id = subscription.plan_id
+        GROUP BY subscription.status, plan.code
+        """
+    )
+    yield _gauge("billing_subscriptions", "Subscriptions by status and plan.", ["status", "plan"], rows)
+
+
+def _invoices(_: datetime) -> Iterable[Metric]:
+    rows = _query("SELECT status, count(*) FROM marketplace_invoices GROUP BY status")
+    yield _gauge("billing_invoices", "Invoices by status.", ["status"], rows)
+
+
+def _credits(_: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT coalesce(sum(account.credit_balance), 0)
+        FROM marketplace_subscriptions AS account
+        JOIN organizations AS organization ON organization.id = account.organization_id AND NOT organization.is_sandbox
+        WHERE account.credit_balance > 0
+        """
+    )
+    yield _gauge("billing_credit_liability", "Credits granted and not yet used, sandboxes left out.", [], rows)
+
+
+def _overdue(now: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT count(*)
+        FROM organization_subscriptions AS subscription
+        JOIN organizations AS organization ON organization.id = subscription.organization_id
+        WHERE subscription.status = ANY(%s) AND NOT organization.is_sandbox
+            AND NOT EXISTS (
+                SELECT FROM subscription_periods AS period
+                WHERE period.subscription_id = subscription.id AND period.ends_at > %s
+            )
+        """,
+        _RENEWING,
+        now,
+    )
+    yield _gauge("billing_periods_overdue", "Subscriptions whose last period ended and was not renewed.", [], rows)
+
+
+def _invariants(_: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT details -> 'violations', recorded_at FROM billing_audit_log
+        WHERE object_type = 'books' AND object_id = 'all' AND act = 'books.verify'
+        ORDER BY recorded_at DESC LIMIT 1
+        """
+    )
+    found: dict[str, int] = rows[0][0] if rows else {}
+    yield _gauge(
+        "billing_invariant_violations",
+        "Rows that broke an invariant at the last verification of all books.",
+        ["invariant"],
+        list(found.items()),
+    )
+    yield _gauge(
+        "billing_verified_timestamp_seconds",
+        "When all books were last verified, in seconds since 1970; 0 if never.",
+        [],
+        [(rows[0][1].timestamp() if rows else 0,)],
+    )
+
+
+# Incomplete and paused subscriptions have no next period to wait for.
+_RENEWING = [*(status.value for status in SERVED), Status.PAST_DUE.value]
+_SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
+    _events,
+    _violations,
+    _outbox,
+    _subscriptions,
+    _invoices,
+    _credits,
+    _overdue,
+    _invariants,
+)
+
+
+def _counter(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for *values, value in rows:
+        family.add_metric([str(label) for label in values], float(value))
+    return family
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for *values, value in rows:
+        family.add_metric([str(label) for label in values], float(value))
+    return family
+
+
+def _query(sql: str, *parameters: str | datetime | list[str]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
