@@ -99,8 +99,10 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
-# Refusals are counted on a connection of their own, so that the caller's rollback does not erase them.
+# Refusals are counted on a connection of their own, so that the caller's rollback does not erase them. Best effort: the
+# caller waits neither for the disk nor for long.
 DATABASES["refusals"] = deepcopy(DATABASES["default"]) | {"TEST": {"MIRROR": "default"}}
+DATABASES["refusals"]["OPTIONS"]["options"] += " -c synchronous_commit=off -c statement_timeout=1000"
 
 # --- Redis (or Valkey): cache, throttle counters and Celery messages; no decision depends on it ---
 
