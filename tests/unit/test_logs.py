@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -70,18 +71,36 @@ def test_the_context_ends_with_its_block(lines: Lines) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["authorization", "Authorization", "api_key", "apiKey", "X-API-Key", "secret", "client_secret", "password", "email"]
-    + ["billing_email", "reset_token", "csrftoken", "Set-Cookie", "platform_key", "private_key", "signature"],
+    [
+        "authorization",
+        "Authorization",
+        "api_key",
+        "apiKey",
+        "X-API-Key",
+        "secret",
+        "client_secret",
+        "password",
+        "email",
+        "billing_email",
+        "reset_token",
+        "csrftoken",
+        "Set-Cookie",
+        "platform_key",
+        "private_key",
+        "signature",
+    ],
 )
 def test_fields_with_secret_names_are_redacted_at_any_depth(lines: Lines, name: str) -> None:
-    logs.event("x", **{name: "plain", "inner": [{name: {"deep": 1}}]})
+    fields: Any = {name: "plain", "inner": [{name: {"deep": 1}}]}
+    logs.event("x", **fields)
     assert lines.last[name] == logs.REDACTED
     assert lines.last["inner"] == [{name: logs.REDACTED}]
 
 
 @pytest.mark.parametrize("name", ["llm_tokens", "idempotency_key", "key", "monkey", "author", "emailed_count_total"])
 def test_names_that_only_resemble_secrets_are_kept(lines: Lines, name: str) -> None:
-    logs.event("x", **{name: 5})
+    fields: Any = {name: 5}
+    logs.event("x", **fields)
     assert lines.last[name] == 5
 
 
