@@ -52,9 +52,7 @@ class Plan(models.Model):
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     billing_period = models.CharField(max_length=10, choices=[(i.value, i.value) for i in Interval])
-    base_fee_timing = models.CharField(
-        max_length=10, choices=BaseFeeTiming.choices, default=BaseFeeTiming.ARREARS
-    )
+    base_fee_timing = models.CharField(max_length=10, choices=BaseFeeTiming.choices, default=BaseFeeTiming.ARREARS)
     trial_days = models.PositiveIntegerField(default=0)
     trial_credits = models.DecimalField(**QUANTITY, default=0)
     credit_allowance = models.DecimalField(**QUANTITY, default=0)

@@ -124,9 +124,7 @@ class UsageCharge(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
     billed_period = models.ForeignKey(SubscriptionPeriod, on_delete=models.PROTECT, related_name="+")
-    service_period = models.ForeignKey(
-        SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", db_index=False
-    )
+    service_period = models.ForeignKey(SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", db_index=False)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="+", db_column="meter", db_index=False)
     overage = models.DecimalField(**SUM)
@@ -162,5 +160,3 @@ class RefusalCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.note} × {self.count}"
-
-

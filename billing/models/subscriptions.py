@@ -40,6 +40,10 @@ class Subscription(models.Model):
     trial_starts_at = models.DateTimeField(null=True, blank=True)
     trial_ends_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # When a provider or an operator vouched for payment; null for a free plan or a trial that nobody pays for yet.
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    # When time next changes something here (a period ends, an allowance starts); null if never again.
+    due_at = models.DateTimeField(null=True, blank=True)
     provider = models.CharField(max_length=40, default="stub")
     provider_reference = models.CharField(max_length=120, blank=True)
     # Optimistic locking: every write adds one and names the version it believed current.
@@ -56,12 +60,14 @@ class Subscription(models.Model):
             ),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="subscriptions_status_known"),
             models.CheckConstraint(
-                condition=Q(status__in=LIVE, ended_at__isnull=True)
-                | (~Q(status__in=LIVE) & Q(ended_at__isnull=False)),
+                condition=Q(status__in=LIVE, ended_at__isnull=True) | (~Q(status__in=LIVE) & Q(ended_at__isnull=False)),
                 name="subscriptions_ended_iff_not_live",
             ),
         ]
-        indexes = [models.Index(fields=["organization", "-created_at"], name="subscriptions_history")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="subscriptions_history"),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscriptions_due"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.organization_id} {self.product} {self.status}"
@@ -115,7 +121,10 @@ class SubscriptionPeriod(models.Model):
 
 
 class PlanSpan(models.Model):
-    """Which plan version a subscription was on, when. A late event is judged by the span that holds its instant."""
+    """Which plan version a subscription was on, when. A late event is judged by the span that holds its instant.
+
+    Two changes in the same instant leave a span of no length: it holds no event and bills nothing, but it tells.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
@@ -128,12 +137,16 @@ class PlanSpan(models.Model):
         db_table = "subscription_plan_spans"
         ordering = ["starts_at"]
         constraints = [
-            models.UniqueConstraint(fields=["subscription", "starts_at"], name="plan_spans_starts"),
+            models.UniqueConstraint(
+                fields=["subscription", "starts_at"],
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")),
+                name="plan_spans_starts",
+            ),
             models.UniqueConstraint(
                 fields=["subscription"], condition=Q(ends_at__isnull=True), name="plan_spans_one_open"
             ),
             models.CheckConstraint(
-                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")), name="plan_spans_forward"
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=F("starts_at")), name="plan_spans_forward"
             ),
         ]
 

@@ -1,0 +1,64 @@
+"""Which grants pay: a pure rule.
+
+Lowest priority number first, then earliest expiry (never-expiring last), then oldest. A grant can pay for an instant
+that lies in ``[starts_at, expires_at)``, however late the use is reported, as long as its expiry is not yet booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from billing.kernel.decimals import ZERO
+
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class Spendable(Protocol):
+    """What the rule looks at; ``remaining`` of a grant whose expiry is booked is zero."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
+    @property
+    def remaining(self) -> Decimal: ...
+
+
+Grant = TypeVar("Grant", bound=Spendable)
+
+
+class Share(NamedTuple):
+    """``credits`` to take from one grant."""
+
+    grant_id: UUID
+    credits: Decimal
+
+
+def is_spendable(grant: Spendable, at: datetime) -> bool:
+    return grant.starts_at <= at and (grant.expires_at is None or at < grant.expires_at)
+
+
+def in_drain_order(grants: Iterable[Grant]) -> list[Grant]:
+    return sorted(grants, key=lambda grant: (grant.priority, grant.expires_at or _NEVER, grant.starts_at, grant.id))
+
+
+def allocate(grants: Sequence[Spendable], *, credits: Decimal, at: datetime) -> tuple[list[Share], Decimal]:
+    """Split ``credits`` over ``grants``, which are in drain order. Returns the shares and what nobody pays for."""
+    shares: list[Share] = []
+    missing = credits
+    for grant in grants:
+        if missing <= ZERO:
+            break
+        if grant.remaining > ZERO and is_spendable(grant, at):
+            share = min(grant.remaining, missing)
+            shares.append(Share(grant.id, share))
+            missing -= share
+    return shares, missing

@@ -1,0 +1,231 @@
+"""One organization's books as one decision needs them: loaded whole, changed in memory, written back whole.
+
+The classes with ``Row`` in their name are what ``store`` reads. ``Books`` keeps the running state while a list of offers
+is decided, so that the second offer of a list sees what the first one took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing.credits.allocation import Share, in_drain_order
+from billing.kernel.decimals import ZERO
+from billing.kernel.errors import InvariantViolation
+from billing.kernel.periods import Cadence, Span
+from billing.metering.offers import EventView
+
+
+class PeriodRow(msgspec.Struct, frozen=True):
+    id: UUID
+    ordinal: int
+    kind: str
+    starts_at: datetime
+    ends_at: datetime
+    closed_at: datetime | None
+
+
+class SpanRow(msgspec.Struct, frozen=True):
+    plan_id: UUID
+    content_digest: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+
+class GrantRow(msgspec.Struct):
+    id: UUID
+    priority: int
+    starts_at: datetime
+    expires_at: datetime | None
+    remaining: Decimal
+
+
+class SubscriptionRow(msgspec.Struct, frozen=True):
+    id: UUID
+    product: str
+    status: str
+    starts_at: datetime
+    ended_at: datetime | None
+    credit_balance: Decimal
+    entries: int
+    periods: list[PeriodRow]
+    spans: list[SpanRow]
+    grants: list[GrantRow]
+
+
+class WindowRow(msgspec.Struct, frozen=True):
+    id: int
+    subscription_id: UUID
+    meter: str
+    cadence: str
+    starts_at: datetime
+    used: Decimal
+    overage: Decimal
+    events: int
+
+
+class KnownEvent(msgspec.Struct, frozen=True):
+    """An event whose key is taken, and the SHA-256 (hex) of the content that took it."""
+
+    source: str
+    key: str
+    fingerprint: str
+    event: EventView
+
+
+class BooksRow(msgspec.Struct, frozen=True):
+    organization_id: UUID
+    zone: str
+    clock_at: datetime | None
+    known: list[KnownEvent]
+    subscriptions: list[SubscriptionRow]
+    windows: list[WindowRow]
+
+
+class WindowKey(NamedTuple):
+    subscription_id: UUID
+    meter: str
+    cadence: str
+    starts_at: datetime
+
+
+class Window:
+    """A usage window while it is decided on. ``row`` is None until its first event."""
+
+    __slots__ = ("carried", "ends_at", "events", "key", "overage", "row", "used")
+
+    def __init__(self, key: WindowKey, ends_at: datetime, row: WindowRow | None, carried: Decimal) -> None:
+        self.key = key
+        self.ends_at = ends_at
+        self.row = row
+        self.carried = carried
+        self.used = row.used if row else ZERO
+        self.overage = row.overage if row else ZERO
+        self.events = row.events if row else 0
+
+    @property
+    def taken(self) -> Decimal:
+        """All that stands against a limit here: this subscription's use and the earlier ones'."""
+        return self.carried + self.used
+
+    def add(self, quantity: Decimal, overage: Decimal) -> None:
+        self.used += quantity
+        self.overage += overage
+        self.events += 1
+
+
+class Debit(NamedTuple):
+    """One ledger entry to be written: ``credits`` out of a grant for an event."""
+
+    subscription_id: UUID
+    sequence: int
+    grant_id: UUID
+    credits: Decimal
+    balance_after: Decimal
+    event_id: UUID
+
+
+class Account:
+    """The credit account of one subscription while it is decided on."""
+
+    __slots__ = ("balance", "debits", "entries", "grants", "row")
+
+    def __init__(self, row: SubscriptionRow) -> None:
+        self.row = row
+        self.balance = row.credit_balance
+        self.entries = row.entries
+        self.grants = in_drain_order(row.grants)
+        self.debits: list[Debit] = []
+
+    def pay(self, shares: Iterable[Share], event_id: UUID) -> None:
+        by_id = {grant.id: grant for grant in self.grants}
+        for share in shares:
+            by_id[share.grant_id].remaining -= share.credits
+            self.balance -= share.credits
+            self.entries += 1
+            self.debits.append(Debit(self.row.id, self.entries, share.grant_id, share.credits, self.balance, event_id))
+        if self.balance < ZERO:
+            raise InvariantViolation(f"account {self.row.id} has less than its grants")
+
+
+class ChargeKey(NamedTuple):
+    subscription_id: UUID
+    billed_period_id: UUID
+    service_period_id: UUID
+    plan_id: UUID
+    meter: str
+
+
+class Charge:
+    __slots__ = ("credit_deficit", "overage")
+
+    def __init__(self) -> None:
+        self.overage = ZERO
+        self.credit_deficit = ZERO
+
+
+class Books:
+    """The running state of one organization."""
+
+    def __init__(self, row: BooksRow) -> None:
+        self.row = row
+        self.known = {(known.source, known.key): known for known in row.known}
+        self.accounts = {subscription.id: Account(subscription) for subscription in row.subscriptions}
+        self.windows: dict[WindowKey, Window] = {}
+        self.charges: dict[ChargeKey, Charge] = {}
+        self._rows = {
+            WindowKey(window.subscription_id, window.meter, window.cadence, window.starts_at): window
+            for window in row.windows
+        }
+
+    def subscription_at(self, product: str, at: datetime) -> SubscriptionRow | None:
+        """The subscription of ``product`` that ``at`` falls to, whatever its status."""
+        for subscription in self.row.subscriptions:
+            if (
+                subscription.product == product
+                and subscription.starts_at <= at
+                and (subscription.ended_at is None or at < subscription.ended_at)
+            ):
+                return subscription
+        return None
+
+    def window(self, subscription_id: UUID, meter: str, cadence: Cadence, span: Span) -> Window:
+        key = WindowKey(subscription_id, meter, cadence.value, span.starts_at)
+        window = self.windows.get(key)
+        if window is None:
+            carried = ZERO
+            if cadence is not Cadence.PERIOD:
+                # Coming back to a product resets nothing: what other subscriptions used in the window counts.
+                for other, row in self._rows.items():
+                    if other[1:] == key[1:] and other.subscription_id != subscription_id:
+                        carried += row.used
+            window = self.windows[key] = Window(key, span.ends_at, self._rows.get(key), carried)
+        return window
+
+    def charge(self, key: ChargeKey) -> Charge:
+        return self.charges.setdefault(key, Charge())
+
+
+def period_at(subscription: SubscriptionRow, at: datetime) -> PeriodRow | None:
+    for period in subscription.periods:
+        if period.starts_at <= at < period.ends_at:
+            return period
+    return None
+
+
+def open_period_from(subscription: SubscriptionRow, period: PeriodRow) -> PeriodRow | None:
+    """The period whose invoice bills use of ``period``: itself, or the first later one that is not closed."""
+    later = (p for p in subscription.periods if p.ordinal >= period.ordinal and p.closed_at is None)
+    return min(later, key=lambda p: p.ordinal, default=None)
+
+
+def span_at(subscription: SubscriptionRow, at: datetime) -> SpanRow | None:
+    for span in subscription.spans:
+        if span.starts_at <= at and (span.ends_at is None or at < span.ends_at):
+            return span
+    return None

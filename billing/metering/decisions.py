@@ -1,0 +1,302 @@
+"""Deciding one offer against the books: pure, in request order, no database and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.compiled import CompiledPlan, MeteredGuard, MeterGuards
+from billing.credits.allocation import Share, allocate
+from billing.kernel.decimals import QUANTITY_MAX, ZERO
+from billing.kernel.errors import InvariantViolation
+from billing.kernel.ids import new_id
+from billing.kernel.periods import Cadence, Span, calendar_window
+from billing.metering import quotas
+from billing.metering.books import (
+    Account,
+    Books,
+    ChargeKey,
+    KnownEvent,
+    PeriodRow,
+    SpanRow,
+    SubscriptionRow,
+    Window,
+    open_period_from,
+    period_at,
+    span_at,
+)
+from billing.metering.offers import (
+    AHEAD_MAX,
+    LATE_MAX,
+    EventView,
+    GuardReading,
+    Offer,
+    Outcome,
+    Refusal,
+)
+
+SERVED = ("trialing", "active")
+ENDED = ("canceled", "expired")
+# These are kept for every meter, limited or not: they are the usage counters.
+ALWAYS_KEPT = (Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
+CALENDAR = (Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY, Cadence.NEVER)
+
+
+class Catalog(NamedTuple):
+    """The two look-ups that a decision needs: the product of a declared meter, and a plan version's rules."""
+
+    product_of: Mapping[str, str]
+    plan: Callable[[UUID, str], CompiledPlan]
+
+
+class RenewalDue(Exception):
+    """The subscription is in service but its next period is not on the spine yet: renew, then decide again."""
+
+
+class Crossing(NamedTuple):
+    """A line that use reached: told to the outside once per window."""
+
+    topic: str
+    subscription_id: UUID
+    meter: str
+    entitlement: str
+    percent: int
+    used: Decimal
+    limit: Decimal
+    window_starts_at: datetime
+
+
+class Accepted(NamedTuple):
+    offer: Offer
+    event: EventView
+
+
+class Decider:
+    """Decides a list of offers of one organization, keeping the running state between them."""
+
+    def __init__(self, books: Books, catalog: Catalog, now: datetime) -> None:
+        self.books = books
+        self.catalog = catalog
+        self.now = now
+        self.zone = ZoneInfo(books.row.zone)
+        self.accepted: list[Accepted] = []
+        self.crossings: list[Crossing] = []
+
+    def decide(self, offer: Offer) -> Outcome:
+        """Settle one offer. Raises ``RenewalDue``; every other no is a refused or conflicting ``Outcome``."""
+        known = self.books.known.get((offer.source, offer.key))
+        if known is not None:
+            return self._repeat(offer, known)
+        refusal = self._malformed(offer)
+        if refusal is not None:
+            return Outcome(offer, "refused", None, refusal)
+        at = offer.occurred_at or self.now
+        subscription = self.books.subscription_at(self.catalog.product_of[offer.meter], at)
+        terms = self._terms(subscription, at) if subscription is not None else None
+        if subscription is None or terms is None:
+            return Outcome(offer, "refused", None, _missing())
+        return self._admit(offer, at, subscription, *terms)
+
+    def read(self, meter: str, at: datetime) -> tuple[GuardReading, ...] | None:
+        """All guards of ``meter`` as they stand; None where no subscription answers for it. Changes nothing."""
+        subscription = self.books.subscription_at(self.catalog.product_of[meter], at)
+        terms = self._terms(subscription, at) if subscription is not None else None
+        if subscription is None or terms is None:
+            return None
+        period, span, _ = terms
+        guards = self._guards(span, meter)
+        return self._readings(guards, self._windows(subscription, meter, period, guards, at))
+
+    def _repeat(self, offer: Offer, known: KnownEvent) -> Outcome:
+        if known.fingerprint == offer.fingerprint().hex():
+            return Outcome(offer, "duplicate", known.event, None)
+        message = f"The key {offer.key!r} was used for another event."
+        return Outcome(offer, "conflict", None, Refusal("idempotency_conflict", "", message))
+
+    def _malformed(self, offer: Offer) -> Refusal | None:
+        if offer.meter not in self.catalog.product_of:
+            return Refusal(
+                "meter_undeclared", "billing:error:meter-undeclared", f"No event {offer.meter!r} is declared."
+            )
+        if not ZERO < offer.quantity <= QUANTITY_MAX:
+            return Refusal("quantity_invalid", "billing:error:quantity-invalid", "The quantity must be positive.")
+        if offer.occurred_at is not None and offer.occurred_at < self.now - LATE_MAX:
+            message = f"Use can be reported up to {LATE_MAX.days} days late."
+            return Refusal("occurred_at_too_old", "billing:error:occurred-at-too-old", message)
+        if offer.occurred_at is not None and offer.occurred_at > self.now + AHEAD_MAX:
+            message = f"occurred_at is more than {AHEAD_MAX.seconds // 60} minutes ahead."
+            return Refusal("occurred_at_in_future", "billing:error:occurred-at-in-future", message)
+        return None
+
+    def _terms(self, subscription: SubscriptionRow, at: datetime) -> tuple[PeriodRow, SpanRow, PeriodRow] | None:
+        """The period of ``at``, the plan then, and the period that bills it; None where nothing is owed an answer."""
+        if subscription.status not in SERVED + ENDED:
+            return None
+        period = period_at(subscription, at)
+        billed = open_period_from(subscription, period) if period is not None else None
+        if period is None or billed is None:
+            if subscription.status in SERVED:
+                raise RenewalDue
+            return None
+        span = span_at(subscription, at)
+        if span is None:
+            raise InvariantViolation(f"subscription {subscription.id} has no plan at {at}")
+        return period, span, billed
+
+    def _guards(self, span: SpanRow, meter: str) -> MeterGuards:
+        return self.catalog.plan(span.plan_id, span.content_digest).guards(meter)
+
+    def _windows(
+        self, subscription: SubscriptionRow, meter: str, period: PeriodRow, guards: MeterGuards, at: datetime
+    ) -> dict[Cadence, Window]:
+        cadences = dict.fromkeys((*ALWAYS_KEPT, *(guard.cadence for guard in guards.metered)))
+        windows = {}
+        for cadence in cadences:
+            if cadence is Cadence.PERIOD:
+                span = Span(period.starts_at, period.ends_at)
+            else:
+                span = calendar_window(cadence, at, self.zone)
+            windows[cadence] = self.books.window(subscription.id, meter, cadence, span)
+        return windows
+
+    def _readings(self, guards: MeterGuards, windows: Mapping[Cadence, Window]) -> tuple[GuardReading, ...]:
+        booleans = (
+            GuardReading(guard.key, False, guard.enabled, None, ZERO, ZERO, "", None, None) for guard in guards.booleans
+        )
+        metered = (
+            GuardReading(
+                guard.key,
+                True,
+                True,
+                guard.limit,
+                windows[guard.cadence].taken,
+                ZERO,
+                guard.cadence.value,
+                windows[guard.cadence].key.starts_at,
+                windows[guard.cadence].ends_at,
+            )
+            for guard in guards.metered
+        )
+        return (*booleans, *metered)
+
+    def _admit(
+        self,
+        offer: Offer,
+        at: datetime,
+        subscription: SubscriptionRow,
+        period: PeriodRow,
+        span: SpanRow,
+        billed: PeriodRow,
+    ) -> Outcome:
+        guards = self._guards(span, offer.meter)
+        windows = self._windows(subscription, offer.meter, period, guards, at)
+        # A trial gives no credit: what would become overage is refused instead.
+        blocks_all = period.kind == "trial"
+        refusal = _first_refusal(guards, windows, offer.quantity, blocks_all)
+        if refusal is not None:
+            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
+        over, due, priced = _price(guards, windows, offer.quantity)
+        account = self.books.accounts[subscription.id]
+        shares, deficit = allocate(account.grants, credits=due, at=at)
+        if deficit and priced is not None and (blocks_all or priced.blocks):
+            refusal = Refusal(
+                "insufficient_credits",
+                f"billing:quota-exceeded:{priced.key}",
+                f"{priced.key}: {due} credits are needed and {due - deficit} are there.",
+                priced.key,
+            )
+            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
+        event = EventView(
+            id=new_id(),
+            subscription_id=subscription.id,
+            plan_id=span.plan_id,
+            period_id=period.id,
+            billed_period_id=billed.id,
+            meter=offer.meter,
+            quantity=offer.quantity,
+            overage=over,
+            credits_due=due,
+            credits_paid=due - deficit,
+            occurred_at=at,
+            recorded_at=self.now,
+        )
+        self._book(offer, event, guards, windows, account, shares)
+        return Outcome(offer, "accepted", event, None, self._readings(guards, windows))
+
+    def _book(
+        self,
+        offer: Offer,
+        event: EventView,
+        guards: MeterGuards,
+        windows: Mapping[Cadence, Window],
+        account: Account,
+        shares: list[Share],
+    ) -> None:
+        before = {cadence: window.taken for cadence, window in windows.items()}
+        for window in windows.values():
+            window.add(event.quantity, event.overage)
+        account.pay(shares, event.id)
+        if event.overage or event.credit_deficit:
+            charge = self.books.charge(
+                ChargeKey(event.subscription_id, event.billed_period_id, event.period_id, event.plan_id, event.meter)
+            )
+            charge.overage += event.overage
+            charge.credit_deficit += event.credit_deficit
+        for guard in guards.metered:
+            window = windows[guard.cadence]
+            for percent in quotas.crossed(before=before[guard.cadence], after=window.taken, limit=guard.limit):
+                self.crossings.append(
+                    Crossing(
+                        "quota.exhausted" if percent == 100 else "quota.threshold",
+                        event.subscription_id,
+                        event.meter,
+                        guard.key,
+                        percent,
+                        window.taken,
+                        guard.limit or ZERO,
+                        window.key.starts_at,
+                    )
+                )
+        fingerprint = offer.fingerprint().hex()
+        self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
+        self.accepted.append(Accepted(offer, event))
+
+
+def _missing() -> Refusal:
+    return Refusal(
+        "subscription_missing", "billing:subscription-missing", "No subscription in service covers this use."
+    )
+
+
+def _first_refusal(
+    guards: MeterGuards, windows: Mapping[Cadence, Window], quantity: Decimal, blocks_all: bool
+) -> Refusal | None:
+    for guard in guards.booleans:
+        if not guard.enabled:
+            message = f"The plan does not include {guard.key}."
+            return Refusal("feature_disabled", f"billing:feature-disabled:{guard.key}", message, guard.key)
+    for metered in guards.metered:
+        if not (metered.blocks or blocks_all):
+            continue
+        taken = windows[metered.cadence].taken
+        if not quotas.fits(taken=taken, quantity=quantity, limit=metered.limit):
+            message = f"{metered.key}: {taken} of {metered.limit} are used and {quantity} more were asked for."
+            return Refusal("quota_exceeded", f"billing:quota-exceeded:{metered.key}", message, metered.key)
+    return None
+
+
+def _price(
+    guards: MeterGuards, windows: Mapping[Cadence, Window], quantity: Decimal
+) -> tuple[Decimal, Decimal, MeteredGuard | None]:
+    """Units over, credits due, and the one guard that prices them (a plan has at most one per meter)."""
+    priced = guards.priced
+    if priced is None:
+        return ZERO, ZERO, None
+    if priced.blocks:
+        return ZERO, quotas.credits_for(quantity, priced.credits_per_unit), priced
+    inside, over = quotas.split(taken=windows[priced.cadence].taken, quantity=quantity, limit=priced.limit)
+    return over, quotas.credits_for(inside, priced.credits_per_unit), priced

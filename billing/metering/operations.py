@@ -1,0 +1,71 @@
+"""Recording use: the one way that events, windows, charges and debits are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.catalog import queries as catalog_queries
+from billing.infra import locks, logs, refusals
+from billing.metering import store
+from billing.metering.books import Books
+from billing.metering.decisions import Catalog, Decider
+from billing.metering.offers import Offer, Outcome
+from billing.metering.store import Clock
+
+
+def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
+    """Count a list of offers, each accepted, duplicate, refused or conflicting, in the order given.
+
+    All of it commits with the surrounding transaction: keys, windows, credits, ledger and outbox, or nothing. A refused
+    offer does not stop later ones and consumes no key. ``now`` is real time; a sandbox organization's clock replaces
+    it. Raises ``Busy`` if another writer holds the books for too long, and ``RenewalDue`` (nothing written) if a
+    subscription in service has run off its spine.
+    """
+    if not offers:
+        return []
+    by_organization: dict[UUID, list[Offer]] = {}
+    for offer in offers:
+        by_organization.setdefault(offer.organization.id, []).append(offer)
+    with transaction.atomic():
+        locks.lock_organizations(by_organization)
+        deciders = _open(by_organization, now)
+        outcomes = [deciders[offer.organization.id].decide(offer) for offer in offers]
+        store.write(deciders.values())
+    # After the lock is released, on a connection of their own: counting must not make the next writer wait.
+    for organization_id, decider in deciders.items():
+        _tell(organization_id, decider.now, [o for o in outcomes if o.offer.organization.id == organization_id])
+    return outcomes
+
+
+def _open(by_organization: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:
+    clocks = {
+        organization_id: Clock(offers[0].organization.zone, offers[0].organization.clock_at or now)
+        for organization_id, offers in by_organization.items()
+    }
+    books = store.load(by_organization, clocks)
+    # The caller's copy of the organization may be older than the lock: a moved clock or zone means other windows.
+    moved = {key: current for key, row in books.items() if (current := _clock(row, now)) != clocks[key]}
+    if moved:
+        clocks |= moved
+        books |= store.load({key: by_organization[key] for key in moved}, clocks)
+    catalog = Catalog(catalog_queries.product_by_meter(), catalog_queries.compiled_plan)
+    return {key: Decider(books[key], catalog, clocks[key].now) for key in by_organization}
+
+
+def _clock(books: Books, now: datetime) -> Clock:
+    return Clock(books.row.zone, books.row.clock_at or now)
+
+
+def _tell(organization_id: UUID, now: datetime, outcomes: Sequence[Outcome]) -> None:
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    if notes:
+        refusals.count(organization_id, notes, now)
+        logs.event("usage.refused", organization=organization_id, notes=dict(Counter(notes)))
+    counted = Counter(outcome.offer.meter for outcome in outcomes if outcome.status == "accepted")
+    if counted:
+        logs.event("usage.recorded", organization=organization_id, events=dict(counted))

@@ -1,0 +1,73 @@
+"""Reading use: what a check would answer now, and the usage counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import Sum
+
+from billing.accounts import queries as accounts_queries
+from billing.catalog import queries as catalog_queries
+from billing.kernel.decimals import ZERO
+from billing.kernel.periods import Cadence, calendar_window
+from billing.metering import store
+from billing.metering.decisions import Catalog, Decider
+from billing.metering.offers import GuardReading, Offer, Outcome
+from billing.models import Organization, UsageEvent, UsageWindow
+
+
+def preview(offer: Offer, *, now: datetime) -> Outcome:
+    """Decide as ``operations.record`` would and write nothing. Raises ``RenewalDue`` like it."""
+    return _decider(offer, now).decide(offer)
+
+
+def read_guards(organization: Organization, meter: str, *, now: datetime) -> tuple[GuardReading, ...] | None:
+    """All guards of a declared meter as they stand now; None without a subscription in service."""
+    offer = Offer(organization, meter, Decimal(1), key="")
+    decider = _decider(offer, now)
+    return decider.read(meter, decider.now)
+
+
+def _decider(offer: Offer, now: datetime) -> Decider:
+    organization = offer.organization
+    clock = store.Clock(organization.zone, organization.clock_at or now)
+    books = store.load({organization.id: [offer]}, {organization.id: clock})[organization.id]
+    return Decider(books, Catalog(catalog_queries.product_by_meter(), catalog_queries.compiled_plan), clock.now)
+
+
+class Counter(NamedTuple):
+    """How much of one meter an organization used: over its life and in the current calendar month."""
+
+    meter: str
+    total: Decimal
+    month: Decimal
+    month_starts_at: datetime
+
+
+def list_counters(organization: Organization, *, now: datetime) -> list[Counter]:
+    """Usage counters by meter, from windows: as many rows as there are meters, whatever the number of events."""
+    at = accounts_queries.now_for(organization, now)
+    month = calendar_window(Cadence.MONTHLY, at, ZoneInfo(organization.zone))
+    windows = UsageWindow.objects.filter(organization=organization)
+    totals = windows.filter(cadence=Cadence.NEVER.value).values_list("meter_id").annotate(Sum("used"))
+    months = dict(
+        windows.filter(cadence=Cadence.MONTHLY.value, starts_at=month.starts_at)
+        .values_list("meter_id")
+        .annotate(Sum("used"))
+    )
+    return [
+        Counter(meter, total, months.get(meter, ZERO), month.starts_at) for meter, total in totals.order_by("meter_id")
+    ]
+
+
+def list_events(organization_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[UsageEvent]:
+    """Events newest first, by keyset."""
+    events = UsageEvent.objects.filter(organization_id=organization_id)
+    if before is not None:
+        events = events.filter(occurred_at__lte=before[0]).exclude(occurred_at=before[0], id__gte=before[1])
+    return events.order_by("-occurred_at", "-id")[:limit]
