@@ -11,7 +11,7 @@ venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
 
 run: venv
-	@$(BIN)/python -m billing_project.supervisor --port $(PORT) --data $(DATA)
+	@exec $(BIN)/python -m billing_project.supervisor --stop-with-parent --port "$(PORT)" --data "$(DATA)"
 
 test: venv-dev
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

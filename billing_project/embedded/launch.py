@@ -12,6 +12,8 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -36,6 +38,8 @@ def become(uid: int, gid: int, *, search: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if search:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # access(2) ignores capabilities otherwise, and initdb looks for its programs with it.
+        libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -50,16 +54,21 @@ def become(uid: int, gid: int, *, search: bool) -> None:
                 break
 
 
+def end_with_parent(signal: int, parent: int) -> None:
+    """Arrange for this process to get ``signal`` when its parent dies; exit at once when that has happened already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+        if os.getppid() != parent:
+            sys.exit(1)
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
     command = sys.argv[2:]
     if order["uid"] is not None:
         become(order["uid"], order["gid"], search=order["search"])
-    if sys.platform == "linux":
-        # After the change of user, which would clear it.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, order["signal"], 0, 0, 0)
-        if os.getppid() != order["parent"]:
-            sys.exit(1)  # the parent died before the signal was armed
+    # After the change of user, which would clear it.
+    end_with_parent(order["signal"], order["parent"])
     os.execv(command[0], command)
 
 

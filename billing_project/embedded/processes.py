@@ -56,6 +56,11 @@ class Child:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
 
+    def succeed(self) -> None:
+        """Wait for its end. Raises ``StartError`` with the last line of its log when it failed."""
+        if self.popen.wait() != 0:
+            raise StartError(f"{self.name} failed: {self.log_tail()} (see {self.log})")
+
     def stop(self, *, timeout_seconds: float = 20) -> None:
         """Ask it to stop, wait, and end whatever is left of its session."""
         self.ask_to_stop()

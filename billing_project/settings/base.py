@@ -192,6 +192,8 @@ BILLING_ISSUER = {
     "address": env.str("BILLING_ISSUER_ADDRESS", default=""),
     "timezone": env.str("BILLING_ISSUER_TIMEZONE", default="UTC"),
 }
+# Days from an invoice's issue to its due date.
+BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs: one JSON object a line on standard error ---
