@@ -21,7 +21,7 @@ _TWO_DIGITS = frozenset(
     TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG""".split()
 )
 EXPONENTS: dict[str, int] = (
-    {code: 2 for code in _TWO_DIGITS} | {code: 0 for code in _NO_MINOR} | {code: 3 for code in _THREE_DIGITS}
+    dict.fromkeys(_TWO_DIGITS, 2) | dict.fromkeys(_NO_MINOR, 0) | dict.fromkeys(_THREE_DIGITS, 3)
 )
 # Largest settled amount, either sign: BIGINT has room for sums of a million such.
 AMOUNT_MAX_MINOR = 9_000_000_000_000

@@ -102,7 +102,7 @@ def calendar_window(cadence: Cadence, at: datetime, zone: ZoneInfo) -> Span:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return _instant(datetime(day.year, day.month, day.day), zone)
+    return _instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 - a wall time, the zone comes next
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -111,7 +111,8 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     early = wall.replace(tzinfo=zone, fold=0)
     late = wall.replace(tzinfo=zone, fold=1)
     before, after = early.utcoffset(), late.utcoffset()
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     if after <= before:
         return early.astimezone(UTC)
     return _change_between(late.astimezone(UTC), early.astimezone(UTC), zone)
