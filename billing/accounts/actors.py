@@ -145,7 +145,7 @@ def require(actor: Actor, act: Act, organization: Organization | None) -> None:
     """Pass if ``actor`` may do ``act``.
 
     Raises ``OrganizationNotFound`` where the organization is not the actor's to know of, ``RegionNotCleared`` (leaving
-    a row in the audit log: call it outside the transaction that would roll back) and ``NotAllowed`` otherwise.
+    a row in the audit log) and ``NotAllowed`` otherwise.
     """
     if may(actor, act, organization):
         return
@@ -161,6 +161,7 @@ def require(actor: Actor, act: Act, organization: Organization | None) -> None:
                 organization_id=organization.id,
                 reason="region not cleared",
                 details={"region": organization.residency_region},
+                survives_rollback=True,
             )
             raise RegionNotCleared("You are not cleared for this organization's residency region.", act=act.value)
     raise NotAllowed(f"This needs the right to {_WORDS[act]} (scope {act.value}).", act=act.value)

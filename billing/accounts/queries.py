@@ -42,9 +42,9 @@ def is_named(organization: Organization, reference: str) -> bool:
     return reference in (organization.slug, organization.external_id) or reference.lower() == str(organization.id)
 
 
-def now_for(organization: Organization) -> datetime:
-    """The present as ``organization`` lives it: a sandbox's own clock, real time otherwise."""
-    return organization.clock_at or timezone.now()
+def now_for(organization: Organization, now: datetime | None = None) -> datetime:
+    """The present as ``organization`` lives it: a sandbox's own clock, otherwise ``now``, by default real time."""
+    return organization.clock_at or now or timezone.now()
 
 
 def find_key(secret: str, at: datetime) -> ApiKey | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
+from billing.infra import refusals
 from billing.models import AuditEntry
 
 _ACTOR_LENGTH_MAX = 120
@@ -22,12 +25,14 @@ def record(
     organization_id: UUID | None,
     reason: str = "",
     details: dict[str, Any] | None = None,
+    survives_rollback: bool = False,
 ) -> None:
     """Add one row to the audit log, stamped with real time, also for a sandbox organization.
 
-    ``actor`` is an ``Actor.name``; ``details`` is plain JSON, with amounts and quantities as strings.
+    ``actor`` is an ``Actor.name``; ``details`` is plain JSON, with amounts and quantities as strings. What was refused
+    is told with ``survives_rollback``, on a connection apart from the transaction that the refusal ends.
     """
-    AuditEntry.objects.create(
+    AuditEntry.objects.using(refusals.ALIAS if survives_rollback else DEFAULT_DB_ALIAS).create(
         actor=actor[:_ACTOR_LENGTH_MAX],
         act=act,
         object_type=object_type,
@@ -37,3 +42,12 @@ def record(
         details=details or {},
         recorded_at=timezone.now(),
     )
+
+
+def record_all(entries: Iterable[AuditEntry]) -> None:
+    """Add many rows at once, unsaved ones without ``recorded_at``: what ``record`` does, for work on whole sets."""
+    rows = list(entries)
+    now = timezone.now()
+    for row in rows:
+        row.actor, row.reason, row.recorded_at = row.actor[:_ACTOR_LENGTH_MAX], row.reason[:_REASON_LENGTH_MAX], now
+    AuditEntry.objects.bulk_create(rows)
