@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from billing.models import SERVED, Status
+from billing.models import SERVED, AuditEntry, Status
 
 # A scrape that takes longer is of no use to the scraper, whose own time-out is about that.
 STATEMENT_TIMEOUT = "8s"
@@ -95,14 +95,13 @@ def _overdue(now: datetime) -> Iterable[Metric]:
 
 
 def _invariants(_: datetime) -> Iterable[Metric]:
-    rows = _query(
-        """
-        SELECT details -> 'violations', recorded_at FROM billing_audit_log
-        WHERE object_type = 'books' AND object_id = 'all' AND act = 'books.verify'
-        ORDER BY recorded_at DESC LIMIT 1
-        """
+    last = (
+        AuditEntry.objects.filter(object_type="books", object_id="all", act="books.verify")
+        .order_by("-recorded_at")
+        .values_list("details", "recorded_at")
+        .first()
     )
-    found: dict[str, int] = rows[0][0] if rows else {}
+    found: dict[str, int] = last[0]["violations"] if last else {}
     yield _gauge(
         "billing_invariant_violations",
         "Rows that broke an invariant at the last verification of all books.",
@@ -113,7 +112,7 @@ def _invariants(_: datetime) -> Iterable[Metric]:
         "billing_verified_timestamp_seconds",
         "When all books were last verified, in seconds since 1970; 0 if never.",
         [],
-        [(rows[0][1].timestamp() if rows else 0,)],
+        [(last[1].timestamp() if last else 0,)],
     )
 
 
