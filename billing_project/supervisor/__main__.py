@@ -46,7 +46,11 @@ def main() -> int:
 def run(*, port: int, data: Path) -> NoReturn:
     """Start and watch; it ends only by an exception. Whatever it started is stopped on the way out."""
     web.refuse_taken_port(port)
-    data.mkdir(parents=True, exist_ok=True)
+    # Logs, queue and secrets are the owner's alone, but a server of root's runs as another user and has to pass.
+    os.umask(0o077)
+    if not data.exists():
+        data.mkdir(parents=True)
+        data.chmod(0o711)
     with contextlib.ExitStack() as stop:
         keep_open = _lock(data, stop)
         facts_file = data / "run.json"
