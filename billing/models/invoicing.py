@@ -40,7 +40,7 @@ class Invoice(models.Model):
     kind = models.CharField(max_length=10, choices=InvoiceKind.choices)
     occurrence = models.PositiveIntegerField()
     status = models.CharField(max_length=15, choices=InvoiceStatus.choices, default=InvoiceStatus.DRAFT)
-    number = models.CharField(max_length=60, null=True, blank=True, unique=True)
+    number = models.CharField(max_length=100, null=True, blank=True, unique=True)
     currency = models.CharField(max_length=3)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()

@@ -1,0 +1,148 @@
+"""An invoice as a document: JSON and CSV of the same numbers. Money, rates and quantities are decimal strings."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.invoicing.books import LineDraft
+from billing.invoicing.operations import Preview
+from billing.kernel.decimals import plain
+from billing.kernel.money import format_minor
+from billing.models import Invoice, InvoiceKind, InvoiceLine
+
+CSV_COLUMNS = (
+    "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
+    "starts_at", "ends_at", "quantity", "rate", "per", "amount", "currency",
+)  # fmt: skip
+
+# A spreadsheet runs a cell that begins so, and some strip blanks before they look.
+_FORMULA = re.compile(r"\s*[=+\-@\t\r\n|]")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
+
+
+def as_dict(invoice: Invoice) -> dict[str, Any]:
+    """The invoice for the wire. Reads its lines and their plans, which ``queries`` and ``operations`` load along."""
+    return {
+        "id": str(invoice.id),
+        "number": invoice.number,
+        "status": invoice.status,
+        "kind": invoice.kind,
+        "organization": str(invoice.organization_id),
+        "subscription": str(invoice.subscription_id),
+        "currency": invoice.currency,
+        "period": _span(invoice.starts_at, invoice.ends_at),
+        "lines": [
+            _line(line, line.position, code=line.plan.code, version=line.plan.version, currency=invoice.currency)
+            for line in invoice.lines.all()
+        ],
+        "subtotal": format_minor(invoice.subtotal_minor, invoice.currency),
+        "tax": format_minor(invoice.tax_minor, invoice.currency),
+        "total": format_minor(invoice.total_minor, invoice.currency),
+        "drafted_at": _instant(invoice.drafted_at),
+        "issued_at": _instant(invoice.issued_at) if invoice.issued_at else None,
+        "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
+        "issuer": invoice.issuer,
+        "customer": invoice.customer,
+    }
+
+
+def preview_as_dict(preview: Preview) -> dict[str, Any]:
+    """A preview in the shape of an invoice: no id, no number, status ``preview``."""
+    return {
+        "id": None,
+        "number": None,
+        "status": "preview",
+        "kind": InvoiceKind.CYCLE.value,
+        "organization": str(preview.organization_id),
+        "subscription": str(preview.subscription_id),
+        "currency": preview.currency,
+        "period": _span(preview.period.starts_at, preview.period.ends_at),
+        "lines": [
+            _line(line, position, code=line.plan_code, version=line.plan_version, currency=preview.currency)
+            for position, line in enumerate(preview.lines, start=1)
+        ],
+        "subtotal": format_minor(preview.total_minor, preview.currency),
+        "tax": format_minor(0, preview.currency),
+        "total": format_minor(preview.total_minor, preview.currency),
+        "drafted_at": None,
+        "issued_at": None,
+        "due_on": None,
+        "issuer": {},
+        "customer": {},
+    }
+
+
+def as_csv(invoice: Invoice) -> str:
+    """One invoice as CSV (RFC 4180): a row per line, then subtotal, tax and total."""
+    return "".join(stream_csv([invoice]))
+
+
+def stream_csv(invoices: Iterable[Invoice]) -> Iterator[str]:
+    """Any number of invoices as CSV under one header, row by row; text that a spreadsheet would run is made inert."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(CSV_COLUMNS)
+    for invoice in invoices:
+        for row in _rows(as_dict(invoice)):
+            yield writer.writerow([inert(row.get(column)) for column in CSV_COLUMNS])
+
+
+def inert(value: object) -> str:
+    """``value`` as a cell that no spreadsheet takes for a formula; plain numbers, also negative ones, stay numbers."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+class _Echo:
+    """A file that hands back what is written to it, so that rows can be streamed."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    shared = {
+        "invoice": document["id"],
+        "number": document["number"],
+        "status": document["status"],
+        "currency": document["currency"],
+    }
+    for line in document["lines"]:
+        yield {
+            "row": "line",
+            **shared,
+            **{name: line[name] for name in ("position", "charge", "description", "meter", "quantity", "rate", "per")},
+            "plan": line["plan"]["code"],
+            "plan_version": line["plan"]["version"],
+            **line["period"],
+            "amount": line["amount"],
+        }
+    for name in ("subtotal", "tax", "total"):
+        yield {"row": name, **shared, **document["period"], "amount": document[name]}
+
+
+def _line(line: InvoiceLine | LineDraft, position: int, *, code: str, version: int, currency: str) -> dict[str, Any]:
+    return {
+        "position": position,
+        "charge": line.charge,
+        "description": line.description,
+        "meter": line.meter_id,
+        "plan": {"code": code, "version": version},
+        "period": _span(line.starts_at, line.ends_at),
+        "quantity": plain(line.quantity),
+        "rate": plain(line.rate),
+        "per": plain(line.per),
+        "amount": format_minor(line.amount_minor, currency),
+        "details": dict(line.details),
+    }
+
+
+def _span(starts_at: datetime, ends_at: datetime) -> dict[str, str]:
+    return {"starts_at": _instant(starts_at), "ends_at": _instant(ends_at)}
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,58 @@
+"""Why an invoice is not drafted or issued. Each has a stable code; none leaves anything written."""
+
+from billing.kernel import errors
+
+
+class InvoiceNotFound(errors.NotFound):
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such invoice.")
+
+
+class PeriodNotEnded(errors.Conflict):
+    """The period still runs: its use is not complete."""
+
+    code = "period_not_ended"
+
+
+class NoEndedPeriod(errors.Conflict):
+    """The subscription's first period still runs, or it never began."""
+
+    code = "no_ended_period"
+
+
+class NothingToBill(errors.Conflict):
+    """A trial in which nothing chargeable happened has no invoice."""
+
+    code = "nothing_to_bill"
+
+
+class PeriodNotOfSubscription(errors.Invalid):
+    """The period named belongs to another subscription."""
+
+    code = "period_not_found"
+
+
+class SubscriptionIncomplete(errors.Conflict):
+    """A sign-up that was never confirmed owes nothing."""
+
+    code = "subscription_incomplete"
+
+
+class InvoiceVoid(errors.Conflict):
+    """A void invoice stays void."""
+
+    code = "invoice_void"
+
+
+class PriceMissing(errors.Conflict):
+    """Chargeable use that the plan version has no price for in the subscription's currency."""
+
+    code = "price_missing"
+
+
+class AmountOutOfBounds(errors.Conflict):
+    """A line or a total beyond what settled money may be: somebody should look at it."""
+
+    code = "amount_out_of_bounds"

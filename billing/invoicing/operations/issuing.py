@@ -1,0 +1,84 @@
+"""Issuing: the draft's last derivation, the closing of its period, a number, and the freeze."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db.transaction import atomic, on_commit
+
+from billing.accounts import actors
+from billing.accounts.actors import Act, Actor
+from billing.infra import audit, locks, logs, outbox
+from billing.invoicing import drafts, numbering, queries
+from billing.invoicing.errors import InvoiceVoid
+from billing.invoicing.operations import drafting
+from billing.kernel.errors import InvariantViolation
+from billing.kernel.money import format_minor
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization, SubscriptionPeriod
+
+
+def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
+    """Derive the draft a last time, close its period, number it, and freeze it with issuer and customer copied in.
+
+    Use that is recorded later finds the period closed and goes to the next open one: no event is on two invoices or on
+    none. Issuing an issued invoice returns it unchanged. Raises ``InvoiceVoid``, ``PeriodNotEnded`` (an ``now`` before
+    the period's end), ``PriceMissing``, ``AmountOutOfBounds``, ``Busy``; then nothing is written and no number used.
+    """
+    actors.require(actor, Act.INVOICES, invoice.organization)
+    with atomic():
+        locks.lock_organization(invoice.organization_id)
+        stored = queries.get_invoice(str(invoice.id))
+        if stored.status == InvoiceStatus.VOID:
+            raise InvoiceVoid("A void invoice cannot be issued.")
+        if stored.status != InvoiceStatus.DRAFT:
+            return stored
+        if stored.period_id is None or stored.kind != InvoiceKind.CYCLE:
+            raise InvariantViolation(f"invoice {stored.id} is a draft of no period")
+        (drafted,) = drafting.derive_and_write([stored.period_id], actor=actor, now=now)
+        if drafted.refusal is not None:
+            raise drafted.refusal
+        issued = queries.get_invoice(str(stored.id))
+        SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
+        _freeze(issued, actor=actor, now=now)
+        return issued
+
+
+def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
+    organization = invoice.organization
+    day = numbering.issue_date(now)
+    invoice.issuer = dict(settings.BILLING_ISSUER)
+    invoice.customer = _customer(organization, invoice.currency)
+    invoice.status = InvoiceStatus.ISSUED
+    invoice.issued_at = now
+    invoice.due_on = day + timedelta(days=settings.BILLING_PAYMENT_TERMS_DAYS)
+    # The counter is locked from here to the commit: everything slow came before.
+    invoice.number = numbering.next_number(series=numbering.series_of(organization), year=day.year)
+    invoice.save(update_fields=["issuer", "customer", "status", "issued_at", "due_on", "number"])
+    audit.record(
+        actor=actor.name,
+        act="invoice.issue",
+        object_type="invoice",
+        object_id=invoice.id,
+        organization_id=organization.id,
+        details={"number": invoice.number, "total": format_minor(invoice.total_minor, invoice.currency)},
+    )
+    outbox.emit(organization_id=organization.id, topic="invoice.issued", payload=drafts.message(invoice), now=now)
+    on_commit(
+        partial(logs.event, "invoice.issued", organization=organization.id, invoice=invoice.id, number=invoice.number)
+    )
+
+
+def _customer(organization: Organization, currency: str) -> dict[str, Any]:
+    """What the document says of the customer, as it was at issue."""
+    return {
+        "id": str(organization.id),
+        "slug": organization.slug,
+        "name": organization.name,
+        "region": organization.residency_region,
+        "zone": organization.zone,
+        "billing_email": organization.billing_email,
+        "currency": currency,
+    }
