@@ -48,17 +48,17 @@ def _base(books: PeriodBooks) -> Iterator[LineDraft]:
     """
     if books.is_trial:
         return
-    period, billed_seconds = books.period, 0
+    served, billed_seconds = books.served, 0
     for stretch in sorted(books.stretches, key=lambda stretch: stretch.starts_at):
         span = Span(
-            max(period.starts_at, stretch.starts_at),
-            period.ends_at if stretch.ends_at is None else min(period.ends_at, stretch.ends_at),
+            max(served.starts_at, stretch.starts_at),
+            served.ends_at if stretch.ends_at is None else min(served.ends_at, stretch.ends_at),
         )
         if span.ends_at > span.starts_at:
             billed_seconds += span.seconds
             yield _base_line(books, stretch.terms, span)
-    if billed_seconds != period.span.seconds:
-        raise InvariantViolation(f"plans cover {billed_seconds} of {period.span.seconds} s of a period")
+    if billed_seconds != served.seconds:
+        raise InvariantViolation(f"plans cover {billed_seconds} of {served.seconds} s of a period")
 
 
 def _base_line(books: PeriodBooks, terms: PlanTerms, span: Span) -> LineDraft:

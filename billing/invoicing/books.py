@@ -87,19 +87,25 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class PeriodBooks:
-    """All that the invoice of ``period`` is made from. ``charges`` are those that this period bills, late ones too."""
+    """All that the invoice of ``period`` is made from.
+
+    ``charges`` are those that this period bills, late ones too. ``served`` is the part of the period in which the
+    subscription lived: nothing of it if it was canceled in the instant of its renewal.
+    """
 
     currency: str
     zone: ZoneInfo
     period: ServicePeriod
+    served: Span
     is_trial: bool
     stretches: tuple[PlanStretch, ...]
     charges: tuple[Charge, ...]
 
     @property
     def is_billable(self) -> bool:
-        """False for a trial in which nothing chargeable happened: the one period that gets no invoice."""
-        return not self.is_trial or any(charge.overage or charge.credit_deficit for charge in self.charges)
+        """False for a trial, or a period never lived in, without chargeable use: these get no invoice."""
+        has_base = not self.is_trial and self.served.ends_at > self.served.starts_at
+        return has_base or any(charge.overage or charge.credit_deficit for charge in self.charges)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class NoEndedPeriod(errors.Conflict):
 
 
 class NothingToBill(errors.Conflict):
-    """A trial in which nothing chargeable happened has no invoice."""
+    """A trial, or a period that the subscription did not live to see, without chargeable use has no invoice."""
 
     code = "nothing_to_bill"
 

@@ -22,6 +22,7 @@ from billing.invoicing.books import (
     PlanTerms,
     ServicePeriod,
 )
+from billing.kernel.periods import Span
 from billing.models import (
     EntitlementPrice,
     Meter,
@@ -92,6 +93,7 @@ def _target(
     meters: Mapping[str, MeterLabel],
 ) -> Target:
     currency = period.subscription.currency
+    ended_at = period.subscription.ended_at
     return Target(
         organization_id=period.organization_id,
         subscription_id=period.subscription_id,
@@ -103,6 +105,10 @@ def _target(
             currency=currency,
             zone=ZoneInfo(period.organization.zone),
             period=_service(period),
+            served=Span(
+                period.starts_at,
+                period.ends_at if ended_at is None else max(period.starts_at, min(period.ends_at, ended_at)),
+            ),
             is_trial=period.kind == PeriodKind.TRIAL,
             stretches=tuple(
                 PlanStretch(terms[span.plan_id, currency], span.starts_at, span.ends_at)

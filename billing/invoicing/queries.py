@@ -98,7 +98,11 @@ def iterate_due(now: datetime) -> Iterator[UUID]:
     charged = UsageCharge.objects.filter(billed_period_id=OuterRef("pk"))
     return (
         SubscriptionPeriod.objects.filter(~Exists(drafted), ends_at__lte=now, closed_at__isnull=True)
-        .filter(Q(kind=PeriodKind.REGULAR) | Exists(charged))
+        .filter(
+            Q(kind=PeriodKind.REGULAR, subscription__ended_at__isnull=True)
+            | Q(kind=PeriodKind.REGULAR, subscription__ended_at__gt=F("starts_at"))
+            | Exists(charged)
+        )
         .filter(organization__is_sandbox=False)
         .exclude(subscription__status=Status.INCOMPLETE)
         .order_by("organization_id", "subscription_id", "ordinal")

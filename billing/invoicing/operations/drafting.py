@@ -165,4 +165,4 @@ def _refuse_unbillable(target: Target) -> None:
     if target.subscription_status == Status.INCOMPLETE:
         raise SubscriptionIncomplete("This subscription was never confirmed.")
     if not target.books.is_billable:
-        raise NothingToBill("This period is a trial in which nothing chargeable happened.")
+        raise NothingToBill("Nothing is chargeable in this period: it is a trial, or the subscription had ended.")

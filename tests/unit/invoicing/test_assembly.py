@@ -1,0 +1,240 @@
+"""Lines from the books: what is billed, in which order, and in which words."""
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from billing.invoicing.assembly import assemble, total_minor
+from billing.invoicing.books import (
+    Charge,
+    MeterLabel,
+    OveragePrice,
+    PeriodBooks,
+    PlanStretch,
+    PlanTerms,
+    ServicePeriod,
+)
+from billing.invoicing.errors import AmountOutOfBounds, PriceMissing
+from billing.kernel.errors import InvariantViolation
+from billing.kernel.periods import Span
+
+
+ONE = Decimal(1)
+
+
+def day(month: int, number: int, hour: int = 0) -> datetime:
+    return datetime(2026, month, number, hour, tzinfo=UTC)
+
+
+def month(number: int, *, ends_at: datetime | None = None) -> ServicePeriod:
+    return ServicePeriod(number, day(number, 1), ends_at or day(number + 1, 1), day(number + 1, 1))
+
+
+TOKENS = MeterLabel("tokens", "Tokens", "token")
+CASES = MeterLabel("cases", "Cases", "case")
+TEAM = PlanTerms(
+    id=uuid.uuid4(),
+    code="team",
+    version=2,
+    name="Team",
+    base_fee_minor=4900,
+    credit_rate=Decimal("10"),
+    overage={
+        "tokens": OveragePrice("max_tokens", Decimal("15000000"), "billing_period", Decimal("0.5"), Decimal(1000000)),
+        "cases": OveragePrice("max_cases", Decimal("10"), "billing_period", Decimal("2"), Decimal(1)),
+    },
+)
+PRO = replace(TEAM, id=uuid.uuid4(), code="pro", version=1, name="Pro", base_fee_minor=9900)
+
+
+def books(
+    *charges: Charge, period: ServicePeriod | None = None, stretches: tuple[PlanStretch, ...] = (), **fields: object
+) -> PeriodBooks:
+    period = period or month(4)
+    made = PeriodBooks(
+        currency="USD",
+        zone=ZoneInfo("UTC"),
+        period=period,
+        served=period.span,
+        is_trial=False,
+        stretches=stretches or (PlanStretch(TEAM, day(1, 1), None),),
+        charges=charges,
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def charge(
+    overage: str = "0",
+    deficit: str = "0",
+    *,
+    meter: MeterLabel = TOKENS,
+    service: ServicePeriod | None = None,
+    terms: PlanTerms = TEAM,
+) -> Charge:
+    return Charge(service or month(4), terms, meter, Decimal(overage), Decimal(deficit))
+
+
+def test_a_whole_period_costs_the_whole_fee_in_one_line() -> None:
+    (line,) = assemble(books())
+    assert (line.charge, line.amount_minor, line.quantity, line.per) == ("base", 4900, ONE, ONE)
+    assert line.description == "Team, base fee, 1 Apr 2026 – 30 Apr 2026"
+    assert line.details["seconds"] == line.details["of_seconds"] == str(30 * 86400)
+
+
+def test_a_plan_change_shares_the_period_out_to_the_second() -> None:
+    change = day(4, 11, 12)
+    lines = assemble(books(stretches=(PlanStretch(TEAM, day(1, 1), change), PlanStretch(PRO, change, None))))
+    assert [(line.plan_code, line.starts_at, line.ends_at) for line in lines] == [
+        ("team", day(4, 1), change),
+        ("pro", change, day(5, 1)),
+    ]
+    assert [line.quantity for line in lines] == [10.5 * 86400, 19.5 * 86400]
+    # 49 × 10.5 ÷ 30 = 17.15; 99 × 19.5 ÷ 30 = 64.35
+    assert [line.amount_minor for line in lines] == [1715, 6435]
+    assert lines[0].description == "Team, base fee (part of a period), 1 Apr 2026 – 11 Apr 2026"
+    for line in lines:
+        assert line.details["of_seconds"] == str(30 * 86400)
+        assert line.quantity * line.rate / line.per == Decimal(line.amount_minor) / 100
+
+
+def test_a_period_cut_short_is_billed_by_its_nominal_length() -> None:
+    (line,) = assemble(books(period=month(4, ends_at=day(4, 16))))
+    assert line.amount_minor == 2450
+    assert (line.details["seconds"], line.details["of_seconds"]) == (str(15 * 86400), str(30 * 86400))
+
+
+def test_parts_tile_in_seconds_and_each_is_rounded_on_its_own() -> None:
+    thirds = (day(4, 1), day(4, 11), day(4, 21), day(5, 1))
+    fee = replace(TEAM, base_fee_minor=100)
+    stretches = tuple(PlanStretch(fee, start, end) for start, end in pairwise(thirds))
+    lines = assemble(books(stretches=stretches))
+    assert sum(int(line.details["seconds"]) for line in lines) == 30 * 86400
+    assert [line.amount_minor for line in lines] == [33, 33, 33]
+    # Documented: the rounded parts may differ from the whole by less than half a minor unit each.
+    assert abs(total_minor(lines, "USD") - 100) <= len(lines) / 2
+
+
+def test_a_fee_of_zero_has_a_line_and_no_price_has_none() -> None:
+    (line,) = assemble(books(stretches=(PlanStretch(replace(TEAM, base_fee_minor=0), day(1, 1), None),)))
+    assert (line.charge, line.amount_minor) == ("base", 0)
+    with pytest.raises(PriceMissing):
+        assemble(books(stretches=(PlanStretch(replace(TEAM, base_fee_minor=None), day(1, 1), None),)))
+
+
+def test_plans_that_leave_a_hole_in_the_period_are_a_broken_invariant() -> None:
+    with pytest.raises(InvariantViolation):
+        assemble(books(stretches=(PlanStretch(TEAM, day(4, 2), None),)))
+    with pytest.raises(InvariantViolation):
+        assemble(books(stretches=(PlanStretch(TEAM, day(4, 1), None), PlanStretch(PRO, day(4, 20), None))))
+
+
+def test_a_trial_costs_no_base_fee() -> None:
+    trial = books(is_trial=True)
+    assert assemble(trial) == ()
+    assert not trial.is_billable
+    used = books(charge("1", meter=CASES), is_trial=True)
+    assert used.is_billable
+    assert [line.charge for line in assemble(used)] == ["overage"]
+
+
+def test_a_period_that_was_never_lived_in_has_no_lines() -> None:
+    ended = books(served=Span(day(4, 1), day(4, 1)), stretches=(PlanStretch(TEAM, day(1, 1), day(4, 1)),))
+    assert assemble(ended) == ()
+    assert not ended.is_billable
+
+
+def test_overage_lines_explain_their_amount() -> None:
+    line = assemble(books(charge("3059974")))[1]
+    assert (line.charge, line.meter_id, line.amount_minor) == ("overage", "tokens", 153)
+    assert line.description == "Tokens beyond the included 15000000, 1 Apr 2026 – 30 Apr 2026"
+    assert line.details == {
+        "plan": "team v2",
+        "entitlement": "max_tokens",
+        "included": "15000000",
+        "cadence": "billing_period",
+        "unit": "token",
+        "quantity": "3059974",
+        "rate": "0.5",
+        "per": "1000000",
+        "unrounded": "1.529987",
+    }
+
+
+def test_use_within_the_limit_has_no_line() -> None:
+    assert [line.charge for line in assemble(books(charge("0", "0")))] == ["base"]
+    assert [line.charge for line in assemble(books(charge("0.000001", "0")))] == ["base", "overage"]
+
+
+def test_credits_of_all_meters_make_one_line_per_plan_and_period() -> None:
+    lines = assemble(books(charge("0", "0.1"), charge("0", "0.25", meter=CASES), charge("0", "1", terms=PRO)))
+    assert [(line.plan_code, line.quantity, line.amount_minor) for line in lines if line.charge == "credits"] == [
+        ("pro", ONE, 1000),
+        ("team", Decimal("0.35"), 350),
+    ]
+
+
+def test_late_use_is_named_with_its_own_period_after_this_periods() -> None:
+    lines = assemble(
+        books(
+            charge("2", meter=CASES, service=month(3)),
+            charge("1", "1", meter=CASES),
+            charge("3", "2", meter=CASES, service=month(2)),
+        )
+    )
+    assert [(line.charge, line.starts_at.month, line.quantity) for line in lines] == [
+        ("base", 4, 1),
+        ("overage", 4, 1),
+        ("overage", 2, 3),
+        ("overage", 3, 2),
+        ("credits", 4, 1),
+        ("credits", 2, 2),
+    ]
+    assert lines[2].description == "Cases beyond the included 10, reported late, 1 Feb 2026 – 28 Feb 2026"
+
+
+def test_the_order_in_which_the_books_were_read_does_not_matter() -> None:
+    charges = (
+        charge("2", meter=CASES),
+        charge("1", "1"),
+        charge("3", "1", meter=CASES, service=month(2)),
+        charge("3", terms=PRO),
+    )
+    assert assemble(books(*charges)) == assemble(books(*reversed(charges)))
+
+
+def test_use_without_a_price_is_refused() -> None:
+    with pytest.raises(PriceMissing):
+        assemble(books(charge("1", meter=MeterLabel("unknown", "Unknown", "unit"))))
+    with pytest.raises(PriceMissing):
+        assemble(books(charge("0", "1", terms=replace(TEAM, credit_rate=None))))
+
+
+def test_days_are_the_organizations() -> None:
+    period = ServicePeriod(4, day(3, 31, 22), day(4, 30, 22), day(4, 30, 22))  # midnights of Berlin in summer
+    in_berlin = books(period=period, served=period.span, zone=ZoneInfo("Europe/Berlin"))
+    assert assemble(in_berlin)[0].description.endswith("1 Apr 2026 – 30 Apr 2026")
+    assert assemble(replace(in_berlin, zone=ZoneInfo("UTC")))[0].description.endswith("31 Mar 2026 – 30 Apr 2026")
+
+
+def test_a_total_out_of_bounds_is_refused() -> None:
+    lines = assemble(books(charge("4000000000", meter=CASES)))
+    total_minor(lines, "USD")
+    with pytest.raises(AmountOutOfBounds):
+        total_minor(lines * 12, "USD")
+
+
+def test_long_names_fit_the_line() -> None:
+    wordy = replace(TEAM, name="T" * 120)
+    lines = assemble(
+        books(
+            charge("1", "1", meter=MeterLabel("cases", "M" * 200, "case"), terms=wordy, service=month(3)),
+            stretches=(PlanStretch(wordy, day(1, 1), None),),
+        )
+    )
+    assert len(lines) == 3
+    assert all(len(line.description) <= 300 for line in lines)
