@@ -60,7 +60,7 @@ UNGUARDED = MeterGuards()
 
 @dataclass(frozen=True, slots=True)
 class CompiledPlan:
-    """``meters_by_key``: the meters that an entitlement guards; one for a metered entitlement, any number for a boolean."""
+    """``meters_by_key``: the meters that an entitlement guards; one for a metered one, any number for a boolean."""
 
     id: UUID
     code: str

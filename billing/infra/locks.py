@@ -10,7 +10,9 @@ the transaction ends or its backend dies. ``lock_timeout`` applies and surfaces 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
@@ -53,13 +55,19 @@ def is_lock_timeout(error: BaseException) -> bool:
     return isinstance(error.__cause__, pg_errors.LockNotAvailable)
 
 
-def _take(sql: str, params: list[object]) -> None:
+def _take(sql: str, params: list[Any]) -> None:
     connection = connections[DEFAULT_DB_ALIAS]
     if not connection.in_atomic_block:
         raise InvariantViolation("a lock outside a transaction would be released at once")
+    with busy_on_timeout(), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
+@contextmanager
+def busy_on_timeout() -> Iterator[None]:
+    """Turn a lock that was not had within ``lock_timeout`` into ``Busy``; for row locks too."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
+        yield
     except OperationalError as error:
         if is_lock_timeout(error):
             raise BooksBusy("The books are in use by another request; try again.", note="billing:error:busy") from error

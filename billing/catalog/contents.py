@@ -1,0 +1,95 @@
+"""The content of a plan version in one canonical form: what makes two versions the same, whatever the file's layout."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from billing.catalog.schema import EntitlementSpec, MeterSpec, PlanSpec
+from billing.kernel import money
+from billing.kernel.decimals import plain
+
+
+def canonical(plan: PlanSpec) -> dict[str, Any]:
+    """Plain JSON of the plan's terms: decimals as strings, features in their order of display."""
+    return {
+        "product": plan.product,
+        "name": plan.name,
+        "description": plan.description,
+        "billing_period": plan.billing_period.value,
+        "base_fee": plan.base_fee,
+        "price": {price.currency: money.format_minor(price.base_fee_minor, price.currency) for price in plan.prices},
+        "credit_price": {
+            price.currency: plain(price.credit_rate) for price in plan.prices if price.credit_rate is not None
+        },
+        "trial_days": plan.trial_days,
+        "trial_credits": plain(plan.trial_credits),
+        "credit_allowance": plain(plan.credit_allowance),
+        "allowance_every": plan.allowance_every,
+        "entitlements": {entitlement.key: _entitlement(entitlement) for entitlement in plan.entitlements},
+        "tagline": plan.tagline,
+        "bundle": dict(plan.bundle),
+        "sla": {"tier": plan.sla_tier, "version": plan.sla_version, "terms": plan.sla_terms},
+        "features": [dataclasses.asdict(feature) for feature in plan.features],
+    }
+
+
+def digest(plan: PlanSpec) -> str:
+    """SHA-256 of the canonical content, as 64 hexadecimal digits."""
+    text = json.dumps(canonical(plan), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted path, so that a change can be named: ``entitlements.max_cases.limit``."""
+    leaves: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def deny_new_meters(plan: PlanSpec, new_meters: Mapping[str, MeterSpec]) -> PlanSpec:
+    """An older version as it stands towards events that were declared after it was made.
+
+    A version says by itself what guards each event. One that never heard of an event would count it without limit, so
+    the event's guards are written into it: a boolean that it lists now guards the new event too, a guard that it does
+    not list is a denial. A metered key cannot count a second event; the denial then bears the event's own name.
+    """
+    entitlements = {entitlement.key: entitlement for entitlement in plan.entitlements}
+    for meter in new_meters.values():
+        if meter.product != plan.product:
+            continue
+        for guard in meter.guards:
+            known = entitlements.get(guard)
+            key = meter.code if known is not None and known.is_metered else guard
+            before = entitlements.get(key) or EntitlementSpec(key, "boolean", enabled=False, is_implied=True)
+            meters = tuple(sorted({*before.meters, meter.code}))
+            entitlements[key] = dataclasses.replace(before, meters=meters)
+    ordered = sorted(entitlements.values(), key=lambda entitlement: entitlement.key)
+    return dataclasses.replace(plan, entitlements=tuple(ordered))
+
+
+def _entitlement(entitlement: EntitlementSpec) -> dict[str, Any]:
+    guards = {"guards": list(entitlement.meters)}
+    if not entitlement.is_metered:
+        return {"enabled": entitlement.enabled} | guards
+    return {
+        "limit": _limit(entitlement.limit),
+        "cadence": entitlement.cadence.value,
+        "on_limit": entitlement.on_limit,
+        "credits_per_unit": plain(entitlement.credits_per_unit),
+        "overage_price": {
+            price.currency: f"{plain(price.rate)} per {plain(price.per)}" for price in entitlement.overage_prices
+        },
+    } | guards
+
+
+def _limit(limit: Decimal | None) -> str | None:
+    return None if limit is None else plain(limit)

@@ -1,0 +1,132 @@
+"""Entitlements of a plan, from the documented short form (``limits``) and the full form (``entitlements``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal, cast
+
+from billing.catalog.fields import Fields, Reader, is_null
+from billing.catalog.problems import Problems
+from billing.catalog.schema import EntitlementSpec, OveragePrice
+from billing.catalog.tree import Mapping, Node, Scalar
+from billing.kernel.decimals import RATE_PLACES, ZERO
+from billing.kernel.periods import Cadence
+
+_CADENCE_BY_SUFFIX = {
+    "_per_day": Cadence.DAILY,
+    "_per_week": Cadence.WEEKLY,
+    "_per_month": Cadence.MONTHLY,
+    "_per_period": Cadence.PERIOD,
+}
+_METERED_KEYS = ("limit", "cadence", "on_limit", "credits_per_unit", "overage_price")
+PER_PLAN_MAX = 200
+
+
+def cadence_of(key: str) -> Cadence:
+    """The cadence that the name of a short-form limit tells: ``max_x_per_month`` is monthly, ``max_x`` for life."""
+    return next((cadence for suffix, cadence in _CADENCE_BY_SUFFIX.items() if key.endswith(suffix)), Cadence.NEVER)
+
+
+def read_all(limits: Node | None, entitlements: Node | None, where: str, problems: Problems) -> list[EntitlementSpec]:
+    """Both forms of one plan, in the file's order; a key in both is a problem."""
+    found: dict[str, EntitlementSpec] = {}
+    for spec in (
+        *_each(limits, where, "limits", problems),
+        *_each(entitlements, where, "entitlements", problems),
+    ):
+        if spec.key in found:
+            first = found[spec.key].line
+            problems.add(spec.line, f"{where}: {spec.key!r} is in limits (line {first}) and in entitlements")
+        else:
+            found[spec.key] = spec
+    if len(found) > PER_PLAN_MAX:
+        problems.add(0, f"{where} has more than {PER_PLAN_MAX} entitlements")
+    return list(found.values())
+
+
+def _each(node: Node | None, where: str, form: str, problems: Problems) -> Iterator[EntitlementSpec]:
+    reader = Reader(problems)
+    mapping = reader.mapping(node, f"{where}: {form}") if node is not None else None
+    for key, entry in (mapping.entries if mapping else {}).items():
+        if not reader.is_code(key, entry.line, f"{where}: {form}:"):
+            continue
+        label = f"{where}: {key}"
+        if isinstance(entry.value, Mapping):
+            if form == "limits":
+                reader.misfit(entry.value, label, "a limit, null, true or false; the full form goes under entitlements")
+                yield EntitlementSpec(key, "metered", line=entry.line)
+            else:
+                yield _full(key, entry.line, Fields(entry.value, label, problems))
+        else:
+            yield _short(key, entry.line, entry.value, label, reader)
+
+
+def _short(key: str, line: int, node: Node, label: str, reader: Reader) -> EntitlementSpec:
+    if isinstance(node, Scalar) and node.kind == "boolean":
+        return EntitlementSpec(key, "boolean", enabled=node.text.lower() == "true", line=line)
+    limit: Decimal | None = None
+    if isinstance(node, Scalar) and node.kind in ("integer", "number", "text"):
+        limit = reader.decimal(node, label)
+    elif not is_null(node):
+        reader.misfit(node, label, "a limit, null, true or false")
+    return EntitlementSpec(key, "metered", limit=limit, cadence=cadence_of(key), line=line)
+
+
+def _full(key: str, line: int, fields: Fields) -> EntitlementSpec:
+    enabled = fields.node("enabled")
+    given = [name for name in _METERED_KEYS if name in fields.mapping.entries]
+    if enabled is not None:
+        value = fields.reader.flag(enabled, fields.label("enabled"))
+        fields.asked.extend(_METERED_KEYS)
+        if given:
+            reason = f"{fields.where}: {given[0]} is for metered entitlements, enabled for boolean ones"
+            fields.problems.add(fields.line_of(given[0]), reason)
+        fields.finish()
+        return EntitlementSpec(key, "boolean", enabled=bool(value), line=line)
+    limit = fields.node("limit")
+    if limit is None:
+        fields.problems.add(line, f"{fields.where} needs limit (a number, or null for unlimited) or enabled")
+    cadence = fields.choice("cadence", [cadence.value for cadence in Cadence], default=cadence_of(key).value)
+    on_limit = fields.choice("on_limit", ("block", "overage"), default="block")
+    credits_per_unit = fields.decimal("credits_per_unit")
+    prices = fields.node("overage_price")
+    spec = EntitlementSpec(
+        key,
+        "metered",
+        limit=fields.reader.decimal(limit, fields.label("limit")) if limit is not None and not is_null(limit) else None,
+        cadence=Cadence(cadence),
+        on_limit=cast(Literal["block", "overage"], on_limit),
+        credits_per_unit=credits_per_unit,
+        overage_prices=_in_order(_overage_prices(prices, fields)) if prices is not None else (),
+        line=line,
+    )
+    fields.finish()
+    return spec
+
+
+def _overage_prices(node: Node, fields: Fields) -> Iterator[OveragePrice]:
+    label = fields.label("overage_price")
+    for currency, line, value in fields.reader.per_currency(node, label):
+        if isinstance(value, Mapping):
+            yield _rate_per(currency, line, Fields(value, f"{label}: {currency}", fields.problems))
+        else:
+            rate = fields.reader.decimal(value, f"{label}: {currency}", places=RATE_PLACES)
+            yield OveragePrice(currency, rate or ZERO, line=line)
+
+
+def _in_order(prices: Iterator[OveragePrice]) -> tuple[OveragePrice, ...]:
+    """The order of currencies in a file means nothing, so there is one order only."""
+    return tuple(sorted(prices, key=lambda price: price.currency))
+
+
+def _rate_per(currency: str, line: int, price: Fields) -> OveragePrice:
+    if "rate" not in price.mapping.entries:
+        price.problems.add(line, f"{price.where} needs a rate")
+    rate = price.decimal("rate", places=RATE_PLACES)
+    node = price.node("per")
+    per = price.reader.decimal(node, price.label("per")) if node is not None else None
+    if per == ZERO:
+        price.problems.add(price.line_of("per"), f"{price.label('per')} must be more than 0")
+    price.finish()
+    return OveragePrice(currency, rate, per or Decimal(1), line=line)
