@@ -28,7 +28,8 @@ class NotFound(BillingError):
 
 
 class Invalid(BillingError):
-    """The request contradicts a rule whatever the state. ``field`` in the details names the culprit where there is one."""
+    """The request contradicts a rule whatever the state. ``field`` in the details names the culprit where there is
+    one."""
 
     code = "invalid"
 

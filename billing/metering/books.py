@@ -1,7 +1,7 @@
 """One organization's books as one decision needs them: loaded whole, changed in memory, written back whole.
 
-The classes with ``Row`` in their name are what ``store`` reads. ``Books`` keeps the running state while a list of offers
-is decided, so that the second offer of a list sees what the first one took.
+The classes with ``Row`` in their name are what ``store`` reads. ``Books`` keeps the running state while a list of
+offers is decided, so that the second offer of a list sees what the first one took.
 """
 
 from __future__ import annotations

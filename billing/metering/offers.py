@@ -28,8 +28,8 @@ Status = Literal["accepted", "duplicate", "refused", "conflict"]
 class Offer:
     """One use to be counted.
 
-    ``(organization, source, key)`` is its identity for ever. ``occurred_at`` None means now. ``quantity`` is positive with
-    at most six decimal places. ``payload`` is kept beside the event and read by no rule.
+    ``(organization, source, key)`` is its identity for ever. ``occurred_at`` None means now. ``quantity`` is positive
+    with at most six decimal places. ``payload`` is kept beside the event and read by no rule.
     """
 
     organization: Organization
@@ -77,7 +77,8 @@ class EventView(msgspec.Struct, frozen=True):
 
 
 class GuardReading(NamedTuple):
-    """One entitlement as it stood after the decision. ``used`` includes what earlier subscriptions used in the window."""
+    """One entitlement as it stood after the decision. ``used`` includes what earlier subscriptions used in the
+    window."""
 
     key: str
     is_metered: bool

@@ -53,7 +53,7 @@ def _open(by_organization: Mapping[UUID, Sequence[Offer]], now: datetime) -> dic
     if moved:
         clocks |= moved
         books |= store.load({key: by_organization[key] for key in moved}, clocks)
-    catalog = Catalog(catalog_queries.product_by_meter(), catalog_queries.compiled_plan)
+    catalog = Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan)
     return {key: Decider(books[key], catalog, clocks[key].now) for key in by_organization}
 
 

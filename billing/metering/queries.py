@@ -37,7 +37,7 @@ def _decider(offer: Offer, now: datetime) -> Decider:
     organization = offer.organization
     clock = store.Clock(organization.zone, organization.clock_at or now)
     books = store.load({organization.id: [offer]}, {organization.id: clock})[organization.id]
-    return Decider(books, Catalog(catalog_queries.product_by_meter(), catalog_queries.compiled_plan), clock.now)
+    return Decider(books, Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan), clock.now)
 
 
 class Counter(NamedTuple):
@@ -70,4 +70,4 @@ def list_events(organization_id: UUID, *, before: tuple[datetime, UUID] | None, 
     events = UsageEvent.objects.filter(organization_id=organization_id)
     if before is not None:
         events = events.filter(occurred_at__lte=before[0]).exclude(occurred_at=before[0], id__gte=before[1])
-    return events.order_by("-occurred_at", "-id")[:limit]
+    return list(events.order_by("-occurred_at", "-id")[:limit])

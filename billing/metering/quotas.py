@@ -19,7 +19,8 @@ class Split(NamedTuple):
 
 
 def fits(*, taken: Decimal, quantity: Decimal, limit: Decimal | None) -> bool:
-    """Whether ``quantity`` more fits under ``limit`` when ``taken`` (used, carried and held) is gone. None: unlimited."""
+    """Whether ``quantity`` more fits under ``limit`` when ``taken`` (used, carried and held) is gone. None:
+    unlimited."""
     return limit is None or taken + quantity <= limit
 
 

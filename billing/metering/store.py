@@ -121,7 +121,8 @@ new_windows AS (
 -- "used = was" is the last guard: should anyone ever write without the lock, this finds no row and all is undone.
 grown_windows AS (
     UPDATE subscription_usage_ledger usage SET used = w.used, overage = w.overage, events = w.events
-    FROM doc, jsonb_to_recordset(d->'windows') AS w(id bigint, was numeric, used numeric, overage numeric, events bigint)
+    FROM doc, jsonb_to_recordset(d->'windows') AS w(id bigint, was numeric, used numeric, overage numeric,
+        events bigint)
     WHERE usage.id = w.id AND usage.used = w.was
     RETURNING 1),
 drained_grants AS (

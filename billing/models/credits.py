@@ -14,8 +14,8 @@ from billing.models.subscriptions import Subscription, SubscriptionPeriod
 class MarketplaceSubscription(models.Model):
     """The shop's side of a subscription, 1:1: what was accepted, and the credit account.
 
-    ``credit_balance`` = Σ ledger entries = Σ remaining of the account's grants. ``entries`` counts the ledger's rows and
-    numbers the next one.
+    ``credit_balance`` = Σ ledger entries = Σ remaining of the account's grants. ``entries`` counts the ledger's rows
+    and numbers the next one.
     """
 
     subscription = models.OneToOneField(

@@ -30,7 +30,8 @@ class InvoiceStatus(models.TextChoices):
 class Invoice(models.Model):
     """One bill. ``(subscription, kind, occurrence)`` is unique among those not void, so drafting twice finds the first.
 
-    ``issuer`` and ``customer`` are copied in at issue; from then on triggers refuse a change of anything but the status.
+    ``issuer`` and ``customer`` are copied in at issue; from then on triggers refuse a change of anything but the
+    status.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

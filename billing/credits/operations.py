@@ -1,0 +1,175 @@
+"""Writing grants and the ledger, apart from debits for use. The caller holds the organization's lock.
+
+Every function books whole movements: the grant, one ledger entry per grant touched, and the account's balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db.models import F
+
+from billing.credits import allocation, queries
+from billing.kernel.decimals import QUANTITY_MAX, ZERO
+from billing.kernel.errors import Invalid, InvariantViolation, LimitExceeded
+from billing.models import (
+    DEFAULT_PRIORITY,
+    CreditEntry,
+    CreditGrant,
+    EntryKind,
+    GrantKind,
+    MarketplaceSubscription,
+    SubscriptionPeriod,
+)
+
+
+class InsufficientCredits(LimitExceeded):
+    """The open grants do not cover what was to be taken. Nothing was written."""
+
+    code = "insufficient_credits"
+
+
+class CreditsInvalid(Invalid):
+    """Not an amount of credits that can be moved."""
+
+    code = "credits_invalid"
+
+
+class Movement(NamedTuple):
+    """``amount`` into (positive) or out of (negative) the account, by one grant."""
+
+    grant: CreditGrant
+    kind: EntryKind
+    amount: Decimal
+
+
+def grant(
+    *,
+    account: MarketplaceSubscription,
+    kind: GrantKind,
+    credits: Decimal,
+    starts_at: datetime,
+    expires_at: datetime | None,
+    actor: str,
+    reason: str,
+    now: datetime,
+    cause: str | None = None,
+    period: SubscriptionPeriod | None = None,
+) -> CreditGrant | None:
+    """Add credits from one source. With a ``cause``, once for that cause and account: the second time returns None."""
+    _check(credits)
+    if cause is not None and CreditGrant.objects.filter(account=account, cause=cause).exists():
+        return None
+    added = CreditGrant.objects.create(
+        organization_id=account.organization_id,
+        account=account,
+        kind=kind,
+        priority=DEFAULT_PRIORITY[kind],
+        starts_at=starts_at,
+        expires_at=expires_at,
+        granted=credits,
+        remaining=credits,
+        cause=cause,
+        period=period,
+        reason=reason,
+    )
+    entry_kind = EntryKind.ADJUSTMENT if kind is GrantKind.ADJUSTMENT else EntryKind.GRANT
+    _book(account, [Movement(added, entry_kind, credits)], actor=actor, reason=reason, now=now)
+    return added
+
+
+def take(
+    *, account: MarketplaceSubscription, credits: Decimal, actor: str, reason: str, now: datetime
+) -> list[CreditEntry]:
+    """Take credits back by hand, from the open grants in drain order. Raises ``InsufficientCredits``."""
+    _check(credits)
+    open_grants = {each.id: each for each in queries.list_open_grants(account)}
+    shares, missing = allocation.allocate(allocation.in_drain_order(open_grants.values()), credits=credits, at=now)
+    if missing:
+        raise InsufficientCredits(f"{credits - missing} credits can be taken, not {credits}.")
+    movements = []
+    for share in shares:
+        CreditGrant.objects.filter(id=share.grant_id).update(
+            remaining=F("remaining") - share.credits, voided=F("voided") + share.credits
+        )
+        movements.append(Movement(open_grants[share.grant_id], EntryKind.ADJUSTMENT, -share.credits))
+    return _book(account, movements, actor=actor, reason=reason, now=now)
+
+
+def expire_due(*, account: MarketplaceSubscription, now: datetime) -> Decimal:
+    """Book the expiry of all that expired by ``now``, once. Returns the credits that lapsed."""
+    lapsed = [each for each in queries.list_open_grants(account) if each.expires_at and each.expires_at <= now]
+    return _lapse(account, lapsed, reason="expired", now=now)
+
+
+def expire_allowances(*, account: MarketplaceSubscription, now: datetime) -> Decimal:
+    """Book the end of what a subscription that ends was allowed; what was bought stays. Returns the credits lapsed."""
+    lapsed = [each for each in queries.list_open_grants(account) if each.kind == GrantKind.ALLOWANCE]
+    return _lapse(account, lapsed, reason="subscription ended", now=now)
+
+
+def move_remaining(*, source: MarketplaceSubscription, target: MarketplaceSubscription, now: datetime) -> Decimal:
+    """Bring what is left of an ended subscription's grants to the one that follows it. Returns the credits moved.
+
+    The grants keep their identity, expiry and history; each ledger tells its side.
+    """
+    expire_due(account=source, now=now)
+    moved = queries.list_open_grants(source)
+    reason = f"moved from subscription {source.pk} to {target.pk}"
+    out = [Movement(each, EntryKind.TRANSFER, -each.remaining) for each in moved]
+    _book(source, out, actor="system:subscribe", reason=reason, now=now)
+    CreditGrant.objects.filter(id__in=[each.id for each in moved]).update(account=target)
+    into = [Movement(each, EntryKind.TRANSFER, each.remaining) for each in moved]
+    _book(target, into, actor="system:subscribe", reason=reason, now=now)
+    return sum((each.remaining for each in moved), ZERO)
+
+
+def _lapse(account: MarketplaceSubscription, lapsed: Sequence[CreditGrant], *, reason: str, now: datetime) -> Decimal:
+    ids = [each.id for each in lapsed]
+    CreditGrant.objects.filter(id__in=ids).update(expired=F("expired") + F("remaining"), remaining=ZERO)
+    movements = [Movement(each, EntryKind.EXPIRY, -each.remaining) for each in lapsed]
+    _book(account, movements, actor="system:expiry", reason=reason, now=now)
+    return sum((each.remaining for each in lapsed), ZERO)
+
+
+def _check(credits: Decimal) -> None:
+    if not ZERO < credits <= QUANTITY_MAX:
+        raise CreditsInvalid(f"Credits must be more than 0 and at most {QUANTITY_MAX}.", field="credits")
+
+
+def _book(
+    account: MarketplaceSubscription, movements: Sequence[Movement], *, actor: str, reason: str, now: datetime
+) -> list[CreditEntry]:
+    if not movements:
+        return []
+    account.refresh_from_db(fields=["credit_balance", "entries"])
+    was, balance, sequence = account.credit_balance, account.credit_balance, account.entries
+    entries = []
+    for movement in movements:
+        balance += movement.amount
+        sequence += 1
+        entries.append(
+            CreditEntry(
+                organization_id=account.organization_id,
+                account=account,
+                sequence=sequence,
+                kind=movement.kind,
+                amount=movement.amount,
+                balance_after=balance,
+                grant=movement.grant,
+                actor=actor,
+                reason=reason,
+                booked_at=now,
+            )
+        )
+    CreditEntry.objects.bulk_create(entries)
+    written = MarketplaceSubscription.objects.filter(pk=account.pk, credit_balance=was).update(
+        credit_balance=balance, entries=sequence
+    )
+    if written != 1:
+        raise InvariantViolation(f"credit account {account.pk} changed under the lock")
+    account.credit_balance, account.entries = balance, sequence
+    return entries

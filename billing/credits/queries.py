@@ -1,0 +1,37 @@
+"""Reading credits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from billing.credits import allocation
+from billing.kernel.decimals import ZERO
+from billing.models import CreditEntry, CreditGrant, MarketplaceSubscription
+
+
+def list_open_grants(account: MarketplaceSubscription) -> list[CreditGrant]:
+    """Grants with something left, in drain order; an expiry that is not booked yet does not hide one."""
+    return allocation.in_drain_order(CreditGrant.objects.filter(account=account, remaining__gt=0))
+
+
+def list_grants(account: MarketplaceSubscription) -> Sequence[CreditGrant]:
+    """All grants ever, newest first."""
+    return list(CreditGrant.objects.filter(account=account).order_by("-created_at", "-id"))
+
+
+def spendable(account: MarketplaceSubscription, at: datetime) -> Decimal:
+    """Credits that could pay for use at ``at``."""
+    open_grants = list_open_grants(account)
+    return sum((each.remaining for each in open_grants if allocation.is_spendable(each, at)), ZERO)
+
+
+def list_entries(
+    account: MarketplaceSubscription, *, before_sequence: int | None = None, limit: int = 50
+) -> list[CreditEntry]:
+    """Ledger entries newest first; ``before_sequence`` continues a page."""
+    entries = CreditEntry.objects.filter(organization_id=account.organization_id, account=account)
+    if before_sequence is not None:
+        entries = entries.filter(sequence__lt=before_sequence)
+    return list(entries.order_by("-sequence")[:limit])

@@ -1,0 +1,124 @@
+"""Changing plans at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+
+from billing.accounts import actors
+from billing.accounts.actors import Act, Actor
+from billing.catalog import queries as catalog_queries
+from billing.infra import locks
+from billing.kernel.decimals import ZERO, plain
+from billing.kernel.errors import Conflict, LimitExceeded
+from billing.kernel.periods import floor_second
+from billing.lifecycle import allowance, renew
+from billing.lifecycle.happenings import tell
+from billing.models import Plan, Status, Subscription
+from billing.subscriptions import operations, queries, transitions
+
+
+class PaymentRequired(LimitExceeded):
+    """The plan costs money, and neither a provider nor an operator has vouched for its payment."""
+
+    code = "payment_required"
+
+
+class PlanOfOtherProduct(Conflict):
+    """The plan belongs to another product than the subscription."""
+
+    code = "plan_of_other_product"
+
+
+class BillingPeriodDiffers(Conflict):
+    """The plan has another billing period, and the change would start a new period in the middle of this one."""
+
+    code = "billing_period_differs"
+
+
+CHANGEABLE = (Status.INCOMPLETE, Status.TRIALING, Status.ACTIVE)
+
+
+def change_now(
+    *,
+    subscription: Subscription,
+    plan_code: str,
+    actor: Actor,
+    now: datetime,
+    expected_version: int | None = None,
+) -> Subscription:
+    """Move a subscription to the current version of a plan, from this second on.
+
+    Use and windows go on; base fees are prorated by the second; an upgrade adds the difference in credit allowance for
+    what is left of the stretch, a downgrade claws nothing back. A plan with another billing period starts a period of
+    its own now. To the plan version that it is on, nothing changes. Raises ``StaleSubscription``,
+    ``PaymentRequired``, ``BillingPeriodDiffers`` (operators may), ``PlanOfOtherProduct``, ``CurrencyNotSold``,
+    ``IllegalTransition`` where the status allows no change.
+    """
+    is_operator = actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
+    if not is_operator:
+        actors.require(actor, Act.SUBSCRIBE, subscription.organization)
+    with transaction.atomic():
+        locks.lock_organization(subscription.organization_id)
+        plan = catalog_queries.get_plan(plan_code, must_be_on_sale=not is_operator)
+        current = queries.get_subscription(subscription.id)
+        operations.check_version(current, expected_version)
+        renew.run(current, now=now, actor=actor)
+        if current.plan_id == plan.id:
+            return queries.get_subscription(current.id)
+        _check(current, plan, is_operator=is_operator)
+        was = current.plan
+        credits = _switch(current, plan, at=max(floor_second(now), current.starts_at), actor=actor)
+        if is_operator and current.confirmed_at is None and queries.costs(current):
+            operations.update(current, confirmed_at=now)
+        tell(
+            current,
+            "subscription.plan_changed",
+            actor=actor,
+            at=now,
+            plan=plan.code,
+            plan_version=plan.version,
+            plan_before=was.code,
+            plan_version_before=was.version,
+            credits_added=plain(credits),
+        )
+    return queries.get_subscription(subscription.id)
+
+
+def _check(current: Subscription, plan: Plan, *, is_operator: bool) -> None:
+    if current.status not in CHANGEABLE:
+        raise transitions.IllegalTransition(f"The plan of a subscription that is {current.status} cannot be changed.")
+    if plan.product != current.product:
+        raise PlanOfOtherProduct(f"{plan.code} belongs to the product {plan.product}.", field="plan")
+    fee_minor = catalog_queries.base_fee_minor(plan, current.currency)
+    if is_operator or current.status != Status.ACTIVE:
+        return
+    if fee_minor and current.confirmed_at is None:
+        raise PaymentRequired(f"{plan.code} costs money: payment has to be confirmed first.")
+    if plan.billing_period != current.plan.billing_period:
+        raise BillingPeriodDiffers(f"{plan.code} bills by the {plan.billing_period}: it can be chosen by an operator.")
+
+
+def _switch(current: Subscription, plan: Plan, *, at: datetime, actor: Actor) -> Decimal:
+    zone = ZoneInfo(current.organization.zone)
+    if current.status != Status.ACTIVE:
+        # No period to bill and no allowance to top up yet: a trial goes on, and the rest waits for confirmation.
+        operations.switch_plan(current, plan, at)
+        operations.update(current, plan=plan)
+        return ZERO
+    if plan.billing_period == current.plan.billing_period:
+        credits = allowance.grant_top_up(current, plan, zone=zone, at=at, actor=actor.name)
+        operations.switch_plan(current, plan, at)
+        operations.update(current, plan=plan)
+    else:
+        overdrawn = allowance.end_stretch(current, at)
+        operations.switch_plan(current, plan, at)
+        operations.update(current, plan=plan)
+        operations.restart(current, zone, at)
+        allowance.grant_due(current, zone=zone, at=at, actor=actor.name, overdrawn=overdrawn)
+        credits = ZERO
+    renew.schedule(current, zone=zone, after=at)
+    return credits

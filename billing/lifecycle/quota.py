@@ -1,0 +1,209 @@
+"""Enforcing a quota: one question, one structured answer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from billing.catalog import queries as catalog_queries
+from billing.kernel.decimals import ZERO, bounded, plain
+from billing.kernel.errors import Busy, Conflict, Invalid
+from billing.kernel.periods import LIFETIME
+from billing.lifecycle import usage
+from billing.metering.offers import GuardReading, Offer, Outcome, Refusal
+from billing.models import SERVED, Organization, Subscription
+
+
+class UsageInvalid(Invalid):
+    """The use offered contradicts a rule whatever the quota: undeclared meter, quantity, or time."""
+
+    code = "usage_invalid"
+
+
+class EntitlementAmbiguous(Invalid):
+    """The entitlement guards no event or several, so recording through it does not say what to count."""
+
+    code = "entitlement_ambiguous"
+
+
+class IdempotencyConflict(Conflict):
+    """The key was used before, for something else."""
+
+    code = "idempotency_conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class BillingQuotaOutcome:
+    """May they, and why not. ``notes`` are the ``billing:…`` strings of the source documents.
+
+    The figures are of ``entitlement``: the one asked for, else the one that refused, else the one with least left. They
+    are read after the decision, so a recorded use is in ``used``. ``limit`` and ``remaining`` None mean unlimited.
+    """
+
+    allowed: bool
+    notes: tuple[str, ...] = ()
+    code: str = ""
+    message: str = ""
+    entitlement: str = ""
+    meter: str = ""
+    quantity: Decimal = ZERO
+    limit: Decimal | None = None
+    used: Decimal = ZERO
+    reserved: Decimal = ZERO
+    remaining: Decimal | None = None
+    cadence: str = ""
+    window_starts_at: datetime | None = None
+    window_ends_at: datetime | None = None
+    resets_at: datetime | None = None
+    remedies: tuple[dict[str, str], ...] = ()
+    recorded: bool = False
+    duplicate: bool = False
+    event_id: UUID | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the wire: decimals as strings, the window as one object."""
+        fields = asdict(self)
+        for name in ("quantity", "limit", "used", "reserved", "remaining"):
+            fields[name] = None if fields[name] is None else plain(fields[name])
+        starts_at, ends_at = fields.pop("window_starts_at"), fields.pop("window_ends_at")
+        fields["window"] = {"starts_at": starts_at, "ends_at": ends_at} if starts_at else None
+        return fields
+
+
+def enforce(
+    organization: Organization,
+    *,
+    now: datetime,
+    event: str = "",
+    entitlement: str = "",
+    quantity: Decimal = Decimal(1),
+    record_usage: bool = False,
+    key: str | None = None,
+    source: str = "api",
+    occurred_at: datetime | None = None,
+) -> BillingQuotaOutcome:
+    """Decide ``quantity`` of an event, or of the event that an entitlement guards, and count it if asked to.
+
+    Exactly one of ``event`` and ``entitlement`` is given. Not counting changes nothing. Every no is an outcome with
+    notes, a busy lock included (``billing:error:busy``). Raises ``UsageInvalid``, ``EntitlementAmbiguous``,
+    ``IdempotencyConflict``.
+    """
+    quantity = _quantity(quantity)
+    meter = event
+    if entitlement:
+        found = _meter_of(organization, entitlement, record_usage=record_usage)
+        if not isinstance(found, str):
+            return found
+        meter = found
+    offer = Offer(organization, meter, quantity, (key or str(uuid4())) if record_usage else "", source, occurred_at)
+    try:
+        outcome = usage.record([offer], now=now)[0] if record_usage else usage.preview(offer, now=now)
+    except Busy as busy:
+        note = f"billing:error:{busy.code.replace('_', '-')}"
+        return BillingQuotaOutcome(
+            False,
+            notes=(note,),
+            code=busy.code,
+            message=busy.message,
+            entitlement=entitlement,
+            meter=meter,
+            quantity=quantity,
+            remedies=({"action": "retry"},),
+        )
+    return _answer(outcome, entitlement, record_usage=record_usage)
+
+
+def _quantity(quantity: Decimal) -> Decimal:
+    try:
+        quantity = bounded(quantity)
+    except ValueError as error:
+        raise UsageInvalid(f"quantity {error}.", field="quantity") from error
+    if quantity <= ZERO:
+        raise UsageInvalid("quantity must be more than 0.", field="quantity")
+    return quantity
+
+
+def _meter_of(organization: Organization, key: str, *, record_usage: bool) -> str | BillingQuotaOutcome:
+    """The event that entitlement ``key`` guards, or the answer where the entitlement alone decides."""
+    plans = [
+        catalog_queries.compiled_plan(plan_id)
+        for plan_id in Subscription.objects.filter(organization=organization, status__in=SERVED)
+        .order_by("product")
+        .values_list("plan_id", flat=True)
+    ]
+    if not plans:
+        return _refused(key, "subscription_missing", "billing:subscription-missing", "There is no subscription.")
+    plan = next((each for each in plans if key in each.meters_by_key), None)
+    if plan is None:
+        return _refused(key, "feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not list {key}.")
+    meters = plan.meters_by_key[key]
+    if key not in plan.booleans:
+        return meters[0]
+    if not plan.booleans[key]:
+        return _refused(key, "feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not include {key}.")
+    if not record_usage:
+        return BillingQuotaOutcome(True, entitlement=key)
+    if len(meters) != 1:
+        raise EntitlementAmbiguous(f"{key} guards {len(meters)} events: name the event instead.", field="entitlement")
+    return meters[0]
+
+
+def _refused(key: str, code: str, note: str, message: str) -> BillingQuotaOutcome:
+    refusal = Refusal(code, note, message, key)
+    return BillingQuotaOutcome(
+        False, notes=(note,), code=code, message=message, entitlement=key, remedies=_remedies(refusal, None)
+    )
+
+
+def _answer(outcome: Outcome, entitlement: str, *, record_usage: bool) -> BillingQuotaOutcome:
+    refusal = outcome.refusal
+    if outcome.status == "conflict":
+        raise IdempotencyConflict(outcome.message, field="idempotency_key")
+    if refusal is not None and refusal.note.startswith("billing:error:"):
+        field = {"meter_undeclared": "event", "quantity_invalid": "quantity"}.get(refusal.code, "occurred_at")
+        raise UsageInvalid(refusal.message, field=field, reason=refusal.code)
+    reading = _reading(outcome, entitlement)
+    resets_at = reading.ends_at if reading and reading.ends_at != LIFETIME.ends_at else None
+    return BillingQuotaOutcome(
+        allowed=refusal is None,
+        notes=outcome.notes,
+        code=outcome.code,
+        message=outcome.message,
+        entitlement=reading.key if reading else entitlement,
+        meter=outcome.offer.meter,
+        quantity=outcome.offer.quantity,
+        limit=reading.limit if reading else None,
+        used=reading.used if reading else ZERO,
+        reserved=reading.reserved if reading else ZERO,
+        remaining=reading.remaining if reading and reading.is_metered else None,
+        cadence=reading.cadence if reading else "",
+        window_starts_at=reading.starts_at if reading else None,
+        window_ends_at=reading.ends_at if reading else None,
+        resets_at=resets_at,
+        remedies=_remedies(refusal, resets_at) if refusal else (),
+        recorded=record_usage and refusal is None,
+        duplicate=outcome.status == "duplicate",
+        event_id=outcome.event.id if record_usage and outcome.event else None,
+    )
+
+
+def _reading(outcome: Outcome, entitlement: str) -> GuardReading | None:
+    wanted = entitlement or (outcome.refusal.entitlement if outcome.refusal else "")
+    for reading in outcome.guards:
+        if reading.key == wanted:
+            return reading
+    limited = [reading for reading in outcome.guards if reading.is_metered]
+    return min(limited, key=lambda r: (r.remaining is None, r.remaining or ZERO), default=None)
+
+
+def _remedies(refusal: Refusal, resets_at: datetime | None) -> tuple[dict[str, str], ...]:
+    """What would make it pass, most immediate first."""
+    if refusal.code == "subscription_missing":
+        return ({"action": "subscribe"},)
+    waits = ({"action": "wait", "until": resets_at.isoformat().replace("+00:00", "Z")},) if resets_at else ()
+    if refusal.code == "insufficient_credits":
+        return ({"action": "buy_credits"}, *waits, {"action": "change_plan"})
+    return (*waits, {"action": "change_plan"})

@@ -1,0 +1,51 @@
+"""Recording and checking use, with the renewals that it meets on the way.
+
+A period that ended a moment ago must not refuse its customer until the sweep has come by: who meets a renewal that is
+due runs it, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from billing.kernel.errors import Busy
+from billing.lifecycle import renew
+from billing.metering import operations, queries
+from billing.metering.decisions import RenewalDue
+from billing.metering.offers import Offer, Outcome
+from billing.models import Organization
+
+Answer = TypeVar("Answer")
+
+
+class RenewalStuck(Busy):
+    """The subscription's next period could not be begun, so nothing can be counted in it yet."""
+
+    code = "renewal_stuck"
+
+
+def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
+    """As ``metering.operations.record``. Raises ``RenewalStuck`` where a period is missing that renewal does not
+    give."""
+    return _renewing(lambda: operations.record(offers, now=now), [offer.organization for offer in offers], now)
+
+
+def preview(offer: Offer, *, now: datetime) -> Outcome:
+    """What ``record`` would answer; counts nothing."""
+    return _renewing(lambda: queries.preview(offer, now=now), [offer.organization], now)
+
+
+def _renewing(act: Callable[[], Answer], organizations: Sequence[Organization], now: datetime) -> Answer:
+    try:
+        return act()
+    except RenewalDue:
+        at: dict[UUID, datetime] = {each.id: each.clock_at or now for each in organizations}
+        for organization_id, due in at.items():
+            renew.renew_due(organization_id=organization_id, now=due)
+    try:
+        return act()
+    except RenewalDue as stuck:
+        raise RenewalStuck("The subscription's next period has not begun yet; try again.") from stuck

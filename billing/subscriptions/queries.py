@@ -1,0 +1,104 @@
+"""Reading subscriptions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+
+from billing.catalog import queries as catalog_queries
+from billing.kernel.errors import NotFound
+from billing.models import LIVE, SERVED, Organization, PlanSpan, Subscription, SubscriptionPeriod
+
+DEFAULT_PRODUCT = "platform"
+
+
+class SubscriptionNotFound(NotFound):
+    """No such subscription, or none that the caller may know of."""
+
+
+def find_subscription(subscription_id: UUID) -> Subscription | None:
+    return Subscription.objects.select_related("organization", "plan", "marketplace").filter(id=subscription_id).first()
+
+
+def get_subscription(subscription_id: UUID) -> Subscription:
+    """Raises ``SubscriptionNotFound``."""
+    subscription = find_subscription(subscription_id)
+    if subscription is None:
+        raise SubscriptionNotFound("No such subscription.")
+    return subscription
+
+
+def find_live(organization: Organization, product: str = DEFAULT_PRODUCT) -> Subscription | None:
+    """The one subscription of this product that has not ended, whatever its status."""
+    return (
+        Subscription.objects.select_related("organization", "plan", "marketplace")
+        .filter(organization=organization, product=product, status__in=LIVE)
+        .first()
+    )
+
+
+def find_active(organization: Organization, *, at: datetime, product: str = DEFAULT_PRODUCT) -> Subscription | None:
+    """The subscription in service at ``at``: active or trialing, and inside a period of its spine; else None."""
+    return (
+        Subscription.objects.select_related("organization", "plan", "marketplace")
+        .filter(
+            organization=organization,
+            product=product,
+            status__in=SERVED,
+            periods__starts_at__lte=at,
+            periods__ends_at__gt=at,
+        )
+        .first()
+    )
+
+
+def costs(subscription: Subscription) -> bool:
+    """Whether its plan has a base fee, so that somebody has to vouch for payment."""
+    return catalog_queries.base_fee_minor(subscription.plan, subscription.currency) > 0
+
+
+def find_period(subscription: Subscription, at: datetime) -> SubscriptionPeriod | None:
+    return subscription.periods.filter(starts_at__lte=at, ends_at__gt=at).first()
+
+
+def find_last_period(subscription: Subscription) -> SubscriptionPeriod | None:
+    return subscription.periods.order_by("-ordinal").first()
+
+
+def find_last_ended(organization: Organization, product: str) -> Subscription | None:
+    """The subscription that a customer who comes back left last."""
+    return (
+        Subscription.objects.select_related("marketplace")
+        .filter(organization=organization, product=product)
+        .exclude(status__in=LIVE)
+        .order_by("-ended_at", "-created_at")
+        .first()
+    )
+
+
+def had_trial(organization: Organization, product: str) -> bool:
+    return Subscription.objects.filter(
+        organization=organization, product=product, trial_starts_at__isnull=False
+    ).exists()
+
+
+def list_spans_in(subscription: Subscription, *, starts_at: datetime, ends_at: datetime) -> list[PlanSpan]:
+    """Plan spans that touch ``[starts_at, ends_at)``, spans of no length inside it included, oldest first."""
+    return list(
+        PlanSpan.objects.select_related("plan")
+        .filter(subscription=subscription, starts_at__lt=ends_at)
+        .filter(Q(ends_at__isnull=True) | Q(ends_at__gt=starts_at) | Q(starts_at__gte=starts_at))
+        .order_by("starts_at", "id")
+    )
+
+
+def list_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
+    """Organizations, not sandboxes, with a subscription that something falls due on; longest overdue first."""
+    due = (
+        Subscription.objects.filter(due_at__lte=now, organization__is_sandbox=False)
+        .order_by("due_at")
+        .values_list("organization_id", flat=True)[:limit]
+    )
+    return list(dict.fromkeys(due))
