@@ -1,10 +1,12 @@
 """``make run`` and a developer's shell: plain HTTP on this machine, sandbox catalog, no secret needed."""
 
 from billing_project.settings.base import *
-from billing_project.settings.base import env
+from billing_project.settings.base import STORAGES, env
 
 DEBUG = env.bool("DEBUG", default=False)
 # Whoever exposes this beyond the machine sets SECRET_KEY; production settings refuse to start with this one.
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-key-for-this-machine-only")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 BILLING_ENVIRONMENT = env.str("BILLING_ENVIRONMENT", default="sandbox")
+# Compressing every file would make the first start seconds longer, and saves nothing on this machine.
+STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}}

@@ -46,15 +46,13 @@ def start(folder: Path, *, stop: contextlib.ExitStack, keep_open: tuple[int, ...
 
 
 def _check_database(url: str) -> None:
+    if not urlsplit(url).scheme.startswith("postgres"):
+        raise StartError("DATABASE_URL cannot be used: it must look like postgres://user:password@host:5432/name")
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.Error as error:
-        reason = (
-            str(error).strip().splitlines()[-1].strip()
-            if urlsplit(url).scheme.startswith("postgres")
-            else ("it must look like postgres://user:password@host:5432/name")
-        )
-        raise StartError(f"DATABASE_URL cannot be used: {reason}") from None
+        # The first line says what happened; the others guess at why.
+        raise StartError(f"DATABASE_URL cannot be used: {str(error).strip().splitlines()[0]}") from None
 
 
 def _check_redis(url: str) -> None:
