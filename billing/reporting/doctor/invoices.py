@@ -1,0 +1,93 @@
+"""Invoices: they add up, they bill what was used, and their numbers have no gap."""
+
+from billing.reporting.doctor.invariant import Invariant
+
+INVOICES = (
+    Invariant(
+        name="invoice-lines-add-up",
+        sentence="An invoice's subtotal is the sum of its lines, and its total that and the tax.",
+        hint="A draft is mended by drafting it again; an issued one was changed behind the triggers.",
+        sql="""
+            SELECT invoice.id, invoice.number, invoice.status, invoice.subtotal_minor, invoice.total_minor,
+                coalesce(lines.amount_minor, 0) AS lines_minor
+            FROM marketplace_invoices AS invoice
+            LEFT JOIN (
+                SELECT line.invoice_id, sum(line.amount_minor) AS amount_minor
+                FROM marketplace_invoice_lines AS line WHERE :of(line) GROUP BY line.invoice_id
+            ) AS lines ON lines.invoice_id = invoice.id
+            WHERE :of(invoice) AND (
+                invoice.subtotal_minor <> coalesce(lines.amount_minor, 0)
+                OR invoice.total_minor <> invoice.subtotal_minor + invoice.tax_minor)
+        """,
+    ),
+    Invariant(
+        name="invoices-bill-all-charges",
+        sentence="An issued invoice has a line for each usage charge of its period, of equal quantity, and no other.",
+        hint="Bill what is missing on the next invoice, or credit what is too much.",
+        sql="""
+            WITH issued AS (
+                SELECT invoice.id, invoice.period_id FROM marketplace_invoices AS invoice
+                WHERE :of(invoice) AND invoice.kind = 'cycle' AND invoice.status NOT IN ('draft', 'void')
+            ), charged AS (
+                SELECT issued.id AS invoice_id, kind.charge, charge.plan_id,
+                    CASE kind.charge WHEN 'overage' THEN charge.meter END AS meter, period.starts_at,
+                    sum(CASE kind.charge WHEN 'overage' THEN charge.overage ELSE charge.credit_deficit END) AS quantity
+                FROM issued
+                JOIN billing_usage_charges AS charge ON charge.billed_period_id = issued.period_id
+                JOIN subscription_periods AS period ON period.id = charge.service_period_id
+                CROSS JOIN (VALUES ('overage'), ('credits')) AS kind (charge)
+                GROUP BY 1, 2, 3, 4, 5
+            ), billed AS (
+                SELECT line.invoice_id, line.charge, line.plan_id, line.meter, line.starts_at,
+                    sum(line.quantity) AS quantity
+                FROM issued JOIN marketplace_invoice_lines AS line ON line.invoice_id = issued.id
+                WHERE line.charge IN ('overage', 'credits')
+                GROUP BY 1, 2, 3, 4, 5
+            )
+            SELECT coalesce(charged.invoice_id, billed.invoice_id) AS invoice_id,
+                coalesce(charged.charge, billed.charge) AS charge,
+                coalesce(charged.plan_id, billed.plan_id) AS plan_id, coalesce(charged.meter, billed.meter) AS meter,
+                coalesce(charged.starts_at, billed.starts_at) AS starts_at,
+                charged.quantity AS charged, billed.quantity AS billed
+            FROM charged
+            FULL JOIN billed ON billed.invoice_id = charged.invoice_id AND billed.charge = charged.charge
+                AND billed.plan_id = charged.plan_id AND coalesce(billed.meter, '') = coalesce(charged.meter, '')
+                AND billed.starts_at = charged.starts_at
+            WHERE coalesce(charged.quantity, 0) <> coalesce(billed.quantity, 0)
+        """,
+    ),
+    Invariant(
+        name="closed-periods-are-invoiced",
+        sentence="A period is closed if and only if its cycle invoice is issued.",
+        hint="Reopen a period that was closed without an invoice, or close the one whose invoice went out.",
+        sql="""
+            SELECT period.id, period.subscription_id, period.ordinal, period.closed_at, count(invoice.id) AS issued
+            FROM subscription_periods AS period
+            LEFT JOIN marketplace_invoices AS invoice ON invoice.period_id = period.id AND invoice.kind = 'cycle'
+                AND invoice.issued_at IS NOT NULL
+            WHERE :of(period)
+            GROUP BY period.id
+            HAVING (period.closed_at IS NOT NULL) <> (count(invoice.id) > 0)
+        """,
+    ),
+    Invariant(
+        name="invoice-numbers-are-gapless",
+        sentence="The numbers of each issuer, year and series run from 1 to the counter without a gap.",
+        hint="An issued invoice was removed or its number changed behind the triggers: restore it from a backup.",
+        is_global=True,
+        sql="""
+            SELECT coalesce(counter.series, given.series) AS series, coalesce(counter.year, given.year) AS year,
+                counter.last, given.invoices, given.highest
+            FROM (SELECT * FROM billing_document_counters WHERE document = 'invoice') AS counter
+            FULL JOIN (
+                SELECT parts[2] AS series, parts[3]::int AS year, count(*) AS invoices, max(parts[4]::bigint) AS highest
+                FROM (
+                    SELECT regexp_match(invoice.number, '^(INV|SBX-)(.*)-([0-9]{4})-([0-9]+)$') AS parts
+                    FROM marketplace_invoices AS invoice WHERE invoice.number IS NOT NULL
+                ) AS numbered
+                GROUP BY parts[2], parts[3]
+            ) AS given ON given.series = counter.series AND given.year = counter.year
+            WHERE (counter.last, counter.last) IS DISTINCT FROM (given.invoices, given.highest)
+        """,
+    ),
+)

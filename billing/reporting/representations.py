@@ -1,0 +1,254 @@
+"""Plain dictionaries of what the doors show: the API's bodies and the CLI's ``--json`` are the same documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from billing.kernel.decimals import plain
+from billing.kernel.money import format_minor
+from billing.metering.offers import EventView, Outcome
+from billing.metering.queries import Counter
+from billing.models import (
+    ApiKey,
+    CreditEntry,
+    CreditGrant,
+    MarketplaceSubscription,
+    Organization,
+    Plan,
+    PlanEntitlement,
+    Subscription,
+    SubscriptionPeriod,
+)
+from billing.reporting.shapes import (
+    CounterDocument,
+    CreditsDocument,
+    EntitlementDocument,
+    EntryDocument,
+    GrantDocument,
+    KeyDocument,
+    NewKeyDocument,
+    OrganizationDocument,
+    PeriodDocument,
+    PlanDocument,
+    SlaDocument,
+    SubscriptionDocument,
+    UsageEventDocument,
+    UsageOutcomeDocument,
+)
+
+
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC: ``2023-11-17T00:00:00Z``, with microseconds only where there are some."""
+    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
+def plan(plan: Plan) -> PlanDocument:
+    """A plan version as a shop needs it. Reads ``pricing_plan``, ``prices`` and ``entitlements`` with their prices."""
+    shown = getattr(plan, "pricing_plan", None)
+    return {
+        "code": plan.code,
+        "version": plan.version,
+        "product": plan.product,
+        "name": plan.name,
+        "description": plan.description,
+        "tagline": shown.tagline if shown else "",
+        "billing_period": plan.billing_period,
+        "base_fee_timing": plan.base_fee_timing,
+        "prices": [
+            {
+                "currency": price.currency,
+                "base_fee": format_minor(price.base_fee_minor, price.currency),
+                "credit_price": _plain_or_none(price.credit_rate),
+            }
+            for price in sorted(plan.prices.all(), key=lambda price: price.currency)
+        ],
+        "trial_days": plan.trial_days,
+        "trial_credits": plain(plan.trial_credits),
+        "credit_allowance": plain(plan.credit_allowance),
+        "allowance_every": plan.allowance_every,
+        "entitlements": [_entitlement(each) for each in plan.entitlements.all()],
+        "features": list(shown.features) if shown else [],
+        "sla": SlaDocument(
+            tier=shown.sla_tier if shown else "",
+            version=shown.sla_version if shown else "",
+            terms=shown.sla_terms if shown else "",
+        ),
+        "bundle": dict(shown.bundle) if shown else {},
+    }
+
+
+def _entitlement(entitlement: PlanEntitlement) -> EntitlementDocument:
+    return {
+        "key": entitlement.key,
+        "kind": entitlement.kind,
+        "meters": list(entitlement.meters),
+        "enabled": entitlement.enabled,
+        "limit": _plain_or_none(entitlement.limit),
+        "cadence": entitlement.cadence,
+        "on_limit": entitlement.on_limit,
+        "credits_per_unit": plain(entitlement.credits_per_unit),
+        "overage_prices": [
+            {"currency": price.currency, "rate": plain(price.rate), "per": plain(price.per)}
+            for price in sorted(entitlement.prices.all(), key=lambda price: price.currency)
+        ],
+    }
+
+
+def period(period: SubscriptionPeriod) -> PeriodDocument:
+    return {
+        "id": str(period.id),
+        "ordinal": period.ordinal,
+        "kind": period.kind,
+        "starts_at": instant(period.starts_at),
+        "ends_at": instant(period.ends_at),
+        "closed_at": _instant_or_none(period.closed_at),
+    }
+
+
+def subscription(subscription: Subscription, current_period: SubscriptionPeriod | None) -> SubscriptionDocument:
+    """A subscription and the period it is in, if any. Reads ``plan`` and ``marketplace``."""
+    trial = None
+    if subscription.trial_starts_at and subscription.trial_ends_at:
+        trial = {"starts_at": instant(subscription.trial_starts_at), "ends_at": instant(subscription.trial_ends_at)}
+    return {
+        "id": str(subscription.id),
+        "organization": str(subscription.organization_id),
+        "product": subscription.product,
+        "plan": {
+            "code": subscription.plan.code,
+            "version": subscription.plan.version,
+            "name": subscription.plan.name,
+        },
+        "status": subscription.status,
+        "currency": subscription.currency,
+        "starts_at": instant(subscription.starts_at),
+        "trial": trial,  # type: ignore[typeddict-item]
+        "current_period": period(current_period) if current_period else None,
+        "ended_at": _instant_or_none(subscription.ended_at),
+        "credit_balance": plain(subscription.marketplace.credit_balance),
+        "version": subscription.version,
+    }
+
+
+def grant(grant: CreditGrant) -> GrantDocument:
+    return {
+        "id": str(grant.id),
+        "kind": grant.kind,
+        "priority": grant.priority,
+        "starts_at": instant(grant.starts_at),
+        "expires_at": _instant_or_none(grant.expires_at),
+        "granted": plain(grant.granted),
+        "consumed": plain(grant.consumed),
+        "expired": plain(grant.expired),
+        "voided": plain(grant.voided),
+        "remaining": plain(grant.remaining),
+        "reason": grant.reason,
+    }
+
+
+def credits_of(
+    account: MarketplaceSubscription, grants: Iterable[CreditGrant], *, spendable: Decimal
+) -> CreditsDocument:
+    """A credit account: its balance, how much of it could pay for use now, and its grants."""
+    return {
+        "subscription": str(account.pk),
+        "balance": plain(account.credit_balance),
+        "spendable": plain(spendable),
+        "grants": [grant(each) for each in grants],
+    }
+
+
+def entry(entry: CreditEntry) -> EntryDocument:
+    return {
+        "id": str(entry.id),
+        "sequence": entry.sequence,
+        "kind": entry.kind,
+        "amount": plain(entry.amount),
+        "balance_after": plain(entry.balance_after),
+        "grant": str(entry.grant_id),
+        "event": str(entry.event_id) if entry.event_id else None,
+        "actor": entry.actor,
+        "reason": entry.reason,
+        "booked_at": instant(entry.booked_at),
+    }
+
+
+def usage_outcome(outcome: Outcome) -> UsageOutcomeDocument:
+    """What became of one offer; ``event`` is there if it is counted, now or before."""
+    return {
+        "status": outcome.status,
+        "code": outcome.code,
+        "message": outcome.message,
+        "notes": list(outcome.notes),
+        "meter": outcome.offer.meter,
+        "quantity": plain(outcome.offer.quantity),
+        "source": outcome.offer.source,
+        "key": outcome.offer.key,
+        "event": usage_event(outcome.event) if outcome.event else None,
+    }
+
+
+def usage_event(event: EventView) -> UsageEventDocument:
+    return {
+        "id": str(event.id),
+        "subscription": str(event.subscription_id),
+        "overage": plain(event.overage),
+        "credits_due": plain(event.credits_due),
+        "credits_paid": plain(event.credits_paid),
+        "credit_deficit": plain(event.credit_deficit),
+        "occurred_at": instant(event.occurred_at),
+        "recorded_at": instant(event.recorded_at),
+    }
+
+
+def counter(counter: Counter) -> CounterDocument:
+    return {
+        "meter": counter.meter,
+        "total": plain(counter.total),
+        "month": plain(counter.month),
+        "month_starts_at": instant(counter.month_starts_at),
+    }
+
+
+def organization(organization: Organization) -> OrganizationDocument:
+    return {
+        "id": str(organization.id),
+        "slug": organization.slug,
+        "external_id": organization.external_id,
+        "name": organization.name,
+        "residency_region": organization.residency_region,
+        "zone": organization.zone,
+        "currency": organization.currency,
+        "billing_email": organization.billing_email,
+        "is_sandbox": organization.is_sandbox,
+        "clock_at": _instant_or_none(organization.clock_at),
+    }
+
+
+def key(key: ApiKey) -> KeyDocument:
+    """A key without its secret, which nobody has but its holder."""
+    return {
+        "id": str(key.id),
+        "organization": str(key.organization_id) if key.organization_id else None,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": list(key.scopes),
+        "created_at": instant(key.created_at),
+        "expires_at": _instant_or_none(key.expires_at),
+        "revoked_at": _instant_or_none(key.revoked_at),
+    }
+
+
+def new_key(created: ApiKey, secret: str) -> NewKeyDocument:
+    """A key just made, with the secret, this once."""
+    return {**key(created), "key": secret}
+
+
+def _instant_or_none(at: datetime | None) -> str | None:
+    return None if at is None else instant(at)
+
+
+def _plain_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)

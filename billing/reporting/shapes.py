@@ -1,0 +1,246 @@
+"""What the documents of ``representations`` hold: the API's OpenAPI document is made from these.
+
+Money, rates, quantities and credits are decimal strings, times RFC 3339 in UTC with ``Z``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class SpanDocument(TypedDict):
+    starts_at: str
+    ends_at: str
+
+
+class PlanPriceDocument(TypedDict):
+    currency: str
+    base_fee: str
+    credit_price: str | None
+
+
+class OveragePriceDocument(TypedDict):
+    currency: str
+    rate: str
+    per: str
+
+
+class EntitlementDocument(TypedDict):
+    key: str
+    kind: str
+    meters: list[str]
+    enabled: bool
+    limit: str | None
+    cadence: str
+    on_limit: str
+    credits_per_unit: str
+    overage_prices: list[OveragePriceDocument]
+
+
+class SlaDocument(TypedDict):
+    tier: str
+    version: str
+    terms: str
+
+
+class PlanDocument(TypedDict):
+    code: str
+    version: int
+    product: str
+    name: str
+    description: str
+    tagline: str
+    billing_period: str
+    base_fee_timing: str
+    prices: list[PlanPriceDocument]
+    trial_days: int
+    trial_credits: str
+    credit_allowance: str
+    allowance_every: str
+    entitlements: list[EntitlementDocument]
+    features: list[dict[str, Any]]
+    sla: SlaDocument
+    bundle: dict[str, Any]
+
+
+class PlanReference(TypedDict):
+    code: str
+    version: int
+    name: str
+
+
+class PeriodDocument(TypedDict):
+    id: str
+    ordinal: int
+    kind: str
+    starts_at: str
+    ends_at: str
+    closed_at: str | None
+
+
+class SubscriptionDocument(TypedDict):
+    id: str
+    organization: str
+    product: str
+    plan: PlanReference
+    status: str
+    currency: str
+    starts_at: str
+    trial: SpanDocument | None
+    current_period: PeriodDocument | None
+    ended_at: str | None
+    credit_balance: str
+    version: int
+
+
+class GrantDocument(TypedDict):
+    id: str
+    kind: str
+    priority: int
+    starts_at: str
+    expires_at: str | None
+    granted: str
+    consumed: str
+    expired: str
+    voided: str
+    remaining: str
+    reason: str
+
+
+class CreditsDocument(TypedDict):
+    subscription: str
+    balance: str
+    spendable: str
+    grants: list[GrantDocument]
+
+
+class EntryDocument(TypedDict):
+    id: str
+    sequence: int
+    kind: str
+    amount: str
+    balance_after: str
+    grant: str
+    event: str | None
+    actor: str
+    reason: str
+    booked_at: str
+
+
+class UsageEventDocument(TypedDict):
+    id: str
+    subscription: str
+    overage: str
+    credits_due: str
+    credits_paid: str
+    credit_deficit: str
+    occurred_at: str
+    recorded_at: str
+
+
+class UsageOutcomeDocument(TypedDict):
+    status: str
+    code: str
+    message: str
+    notes: list[str]
+    meter: str
+    quantity: str
+    source: str
+    key: str
+    event: UsageEventDocument | None
+
+
+class CounterDocument(TypedDict):
+    meter: str
+    total: str
+    month: str
+    month_starts_at: str
+
+
+class QuotaDocument(TypedDict):
+    allowed: bool
+    notes: list[str]
+    entitlement: str | None
+    meter: str | None
+    quantity: str
+    limit: str | None
+    used: str | None
+    reserved: str | None
+    remaining: str | None
+    cadence: str | None
+    window_starts_at: str | None
+    window_ends_at: str | None
+    resets_at: str | None
+    remedies: list[str]
+    recorded: bool
+    duplicate: bool
+    event_id: str | None
+
+
+class OrganizationDocument(TypedDict):
+    id: str
+    slug: str
+    external_id: str | None
+    name: str
+    residency_region: str
+    zone: str
+    currency: str
+    billing_email: str
+    is_sandbox: bool
+    clock_at: str | None
+
+
+class KeyDocument(TypedDict):
+    id: str
+    organization: str | None
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class NewKeyDocument(KeyDocument):
+    key: str
+
+
+class InvoicePlanDocument(TypedDict):
+    code: str
+    version: int
+
+
+class InvoiceLineDocument(TypedDict):
+    position: int
+    charge: str
+    description: str
+    meter: str | None
+    plan: InvoicePlanDocument
+    period: SpanDocument
+    quantity: str
+    rate: str
+    per: str
+    amount: str
+    details: dict[str, Any]
+
+
+class InvoiceDocument(TypedDict):
+    """What ``invoicing.documents.as_dict`` gives. ``id`` is null for a preview."""
+
+    id: str | None
+    number: str | None
+    status: str
+    kind: str
+    organization: str
+    subscription: str
+    currency: str
+    period: SpanDocument
+    lines: list[InvoiceLineDocument]
+    subtotal: str
+    tax: str
+    total: str
+    drafted_at: str | None
+    issued_at: str | None
+    due_on: str | None
+    issuer: dict[str, Any]
+    customer: dict[str, Any]
