@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -9,8 +11,8 @@ from django.db.models import Q
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, Interval
 
-RATE = {"max_digits": 30, "decimal_places": 12}
-QUANTITY = {"max_digits": 20, "decimal_places": 6}
+RATE: dict[str, Any] = {"max_digits": 30, "decimal_places": 12}
+QUANTITY: dict[str, Any] = {"max_digits": 20, "decimal_places": 6}
 
 
 class Meter(models.Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -13,7 +15,7 @@ from billing.models.catalog import QUANTITY, Meter, Plan
 from billing.models.subscriptions import Subscription, SubscriptionPeriod
 
 # Sums of quantities: ten more digits than one quantity may have, so a sum cannot overflow its column.
-SUM = {"max_digits": 30, "decimal_places": 6}
+SUM: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
 
 class UsageEvent(models.Model):
