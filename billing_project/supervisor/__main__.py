@@ -81,13 +81,15 @@ def run(*, port: int, data: Path) -> NoReturn:
 
         programs: list[Program] = []
         stop.callback(watch.stop_all, programs)
-        for start in (
-            lambda: web.start(port=port, log=logs / "web.log", env=env, keep_open=keep_open),
-            lambda: jobs.start_worker(log=logs / "worker.log", env=env, keep_open=keep_open),
-            lambda: jobs.start_beat(log=logs / "beat.log", env=env, schedule=data / "beat", keep_open=keep_open),
-        ):
-            programs.append(Program(start))
+        programs.append(Program(lambda: web.start(port=port, log=logs / "web.log", env=env, keep_open=keep_open)))
         web.wait_until_ready(programs[0].child, port=port)
+        # After the web server: starting all at once makes the first page wait for the two that nobody waits for.
+        programs.append(Program(lambda: jobs.start_worker(log=logs / "worker.log", env=env, keep_open=keep_open)))
+        programs.append(
+            Program(
+                lambda: jobs.start_beat(log=logs / "beat.log", env=env, schedule=data / "beat", keep_open=keep_open)
+            )
+        )
 
         facts = Facts(
             url=f"http://{web.HOST}:{port}",

@@ -35,8 +35,8 @@ def start(*, port: int, log: Path, env: Mapping[str, str], keep_open: tuple[int,
             Path(sys.executable).with_name("granian"),
             *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--no-access-log"),
             *("--workers", str(WORKERS), "--blocking-threads", "2", "--respawn-failed-workers"),
-            # Without it, a stop within the first seconds was seen to hang for ten minutes.
-            *("--workers-kill-timeout", "10"),
+            # A worker that is told to stop while it still loads never does; without a limit that was ten minutes.
+            *("--workers-kill-timeout", "5"),
             "billing_project.wsgi:application",
         ],
         name="web server",

@@ -47,4 +47,5 @@ class HttpServer:
                 web.wait_until_ready(child, port=port)
                 yield cls(f"http://127.0.0.1:{port}", database_url, child)
             finally:
-                child.stop(timeout_seconds=5)
+                # Not asked first: a worker that still loads would take seconds, and there is nothing to save.
+                child.end_leftovers()
