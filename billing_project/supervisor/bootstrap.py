@@ -22,10 +22,11 @@ def bootstrap(demo_file: Path) -> None:
     from django.conf import settings
 
     from billing.catalog import operations as catalog
+    from billing.catalog import parsing
     from billing.lifecycle import demo
 
     call_command("migrate", interactive=False, verbosity=0)
-    catalog.sync(path=settings.BILLING_PLANS_FILE, now=timezone.now())
+    catalog.sync(spec=parsing.load(settings.BILLING_PLANS_FILE), actor="system:start", now=timezone.now())
     known = demo.DemoAccess(**json.loads(demo_file.read_text())) if demo_file.exists() else None
     access = demo.load_demo(known=known, now=timezone.now())
     if access != known:

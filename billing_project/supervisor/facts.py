@@ -30,7 +30,7 @@ class Facts:
         return f"""
 Countinghouse answers at {self.url}
 
-  sign in at  {self.url}/admin/
+  API         {self.url}/api/docs
   login       {self.login}
   password    {self.password}
   API key     {self.api_key}  (of the demo organization {self.organization})
