@@ -1,0 +1,93 @@
+"""Celery tasks: a door like the others. They take ids, find their work in rows, and are safe to run twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import islice
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing.accounts import actors
+from billing.infra import logs, refusals
+from billing.invoicing import operations as invoicing_operations
+from billing.invoicing import queries as invoicing_queries
+from billing.lifecycle import renew
+from billing.subscriptions import queries as subscriptions_queries
+
+# Periods per task: enough to share the queries, few enough that no organization waits long for its books.
+DRAFT_CHUNK = 200
+
+
+@shared_task(name="billing.tasks.draft_due_invoices")
+def draft_due_invoices() -> int:
+    """Hand every ended period without an invoice to ``draft_chunk``; returns how many there were. Sandboxes are left
+    out: their time passes when somebody advances it."""
+    due = iter(invoicing_queries.iterate_due(timezone.now()))
+    found = 0
+    while chunk := [str(period_id) for period_id in islice(due, DRAFT_CHUNK)]:
+        draft_chunk.delay(chunk)
+        found += len(chunk)
+    if found:
+        logs.event("invoices.due", periods=found)
+    return found
+
+
+@shared_task(name="billing.tasks.draft_chunk")
+def draft_chunk(period_ids: Sequence[str]) -> int:
+    """Draft the invoices of these periods; returns how many have one. One that cannot be drafted is logged with its
+    reason and does not stop the others."""
+    try:
+        drafted = invoicing_operations.draft_many(
+            period_ids=[UUID(each) for each in period_ids], actor=actors.system("draft"), now=timezone.now()
+        )
+    except Exception as error:
+        if len(period_ids) > 1:
+            # One set of broken books, or one organization's lock, fails the whole statement: each alone, then.
+            for each in period_ids:
+                draft_chunk.delay([each])
+            return 0
+        logs.event("invoice.undrafted", level=logging.ERROR, error=error, period=period_ids[0])
+        raise
+    for outcome in drafted:
+        if outcome.refusal is not None:
+            logs.event(
+                "invoice.undrafted",
+                level=logging.WARNING,
+                period=outcome.period_id,
+                code=outcome.refusal.code,
+                reason=outcome.refusal.message,
+            )
+    return sum(outcome.refusal is None for outcome in drafted)
+
+
+# Organizations that one sweep looks at; what is left over is found by the next, a few seconds later.
+RENEW_SWEEP_MAX = 5000
+
+
+@shared_task(name="billing.tasks.renew_due")
+def renew_due() -> int:
+    """Hand every organization that something fell due for to ``renew_organization``; returns how many there were."""
+    due = subscriptions_queries.list_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
+    for organization_id in due:
+        renew_organization.delay(str(organization_id))
+    return len(due)
+
+
+@shared_task(name="billing.tasks.renew_organization")
+def renew_organization(organization_id: str) -> int:
+    """Run what fell due for one organization; returns how many things happened."""
+    return len(renew.renew_due(organization_id=UUID(organization_id), now=timezone.now()))
+
+
+# Refusals are kept by the hour for this long, then as one total.
+REFUSALS_KEPT = timedelta(days=90)
+
+
+@shared_task(name="billing.tasks.prune_refusals")
+def prune_refusals() -> int:
+    """Fold old refusal counts into totals; returns how many totals grew."""
+    return refusals.prune(before=timezone.now() - REFUSALS_KEPT)
