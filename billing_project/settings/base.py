@@ -43,6 +43,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 MIDDLEWARE = [
     "billing.observability.RequestContextMiddleware",
+    "billing.api.middleware.ProblemMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "billing_project.security_headers.SecurityHeadersMiddleware",
@@ -140,7 +141,12 @@ CELERY_TASK_TIME_LIMIT = 1800
 # A request must not hang on a lost broker: the sweeps find the work in its rows.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+# Beat only wakes the sweeps; what they do stands in rows, so a missed or doubled wake-up changes nothing.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
+    "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
+    "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
+}
 
 # --- HTTP ---
 
@@ -158,17 +164,11 @@ SESSION_COOKIE_HTTPONLY = True
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "billing.api.authentication.ApiKeyAuthentication",
-        "billing.api.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "billing.api.errors.exception_handler",
-    "UNICODE_JSON": True,
-    "COERCE_DECIMAL_TO_STRING": True,
+    # Who may call is settled in billing/api/endpoint.py; the only plain views of the framework are public pages.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "billing.api.schema.StructSchema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Countinghouse",
