@@ -1,0 +1,223 @@
+"""Where an organization stands, on one screen: plan, period, limits, use, credits, renewal, invoices.
+
+Eight statements, whatever the number of rows: use comes from windows, never from events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.db.models import Case, IntegerField, Q, Sum, Value, When
+
+from billing.accounts import queries as accounts_queries
+from billing.credits import allocation
+from billing.credits import queries as credits_queries
+from billing.kernel.decimals import ZERO
+from billing.kernel.money import format_minor
+from billing.kernel.periods import LIFETIME, Cadence, Span, calendar_window
+from billing.models import (
+    LIVE,
+    EntitlementKind,
+    Invoice,
+    InvoiceStatus,
+    Meter,
+    Organization,
+    PlanEntitlement,
+    Status,
+    Subscription,
+    SubscriptionPeriod,
+    UsageWindow,
+)
+from billing.reporting.picture import (
+    EntitlementView,
+    EntryView,
+    GrantView,
+    InvoiceView,
+    MeterUse,
+    Posture,
+    SubscriptionView,
+)
+from billing.subscriptions.queries import DEFAULT_PRODUCT
+
+INVOICES_SHOWN = 6
+ENTRIES_SHOWN = 10
+_RENEWING = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE)
+
+
+def posture(organization: Organization, now: datetime, *, product: str = DEFAULT_PRODUCT) -> Posture:
+    """The posture of ``organization`` for one product; ``now`` is real time, which a sandbox's own clock replaces."""
+    at = accounts_queries.now_for(organization, now)
+    subscription = _find_subscription(organization, product)
+    period = _find_period(subscription, at)
+    windows = _Windows(organization, subscription, period, at)
+    units = dict(Meter.objects.values_list("code", "unit"))
+    grants = credits_queries.list_open_grants(subscription.marketplace) if subscription else []
+    spendable = [each for each in grants if allocation.is_spendable(each, at)]
+    return Posture(
+        organization_id=organization.id,
+        slug=organization.slug,
+        name=organization.name,
+        zone=organization.zone,
+        is_sandbox=organization.is_sandbox,
+        at=at,
+        subscription=_subscription(subscription),
+        period=Span(period.starts_at, period.ends_at) if period else None,
+        next_renewal_at=period.ends_at if period and subscription and subscription.status in _RENEWING else None,
+        entitlements=_entitlements(subscription, windows, units),
+        use=windows.counters(units),
+        credit_balance=subscription.marketplace.credit_balance if subscription else ZERO,
+        credits_spendable=sum((each.remaining for each in spendable), ZERO),
+        grants=tuple(
+            GrantView(
+                each.id, each.kind, each.granted, each.remaining, each.starts_at, each.expires_at, each in spendable
+            )
+            for each in grants
+        ),
+        entries=_entries(subscription),
+        invoices=_invoices(organization),
+    )
+
+
+def _find_subscription(organization: Organization, product: str) -> Subscription | None:
+    """The live one, or else the one that ended last."""
+    is_live = Case(When(status__in=LIVE, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return (
+        Subscription.objects.select_related("plan", "marketplace")
+        .filter(organization=organization, product=product)
+        .order_by(is_live, "-ended_at", "-created_at")
+        .first()
+    )
+
+
+def _find_period(subscription: Subscription | None, at: datetime) -> SubscriptionPeriod | None:
+    if subscription is None:
+        return None
+    return SubscriptionPeriod.objects.filter(subscription=subscription, starts_at__lte=at, ends_at__gt=at).first()
+
+
+class _Windows:
+    """The windows that hold ``at``, summed over the organization's subscriptions: one statement."""
+
+    def __init__(
+        self,
+        organization: Organization,
+        subscription: Subscription | None,
+        period: SubscriptionPeriod | None,
+        at: datetime,
+    ) -> None:
+        zone = ZoneInfo(organization.zone)
+        self.spans: dict[Cadence, Span] = {
+            cadence: calendar_window(cadence, at, zone) for cadence in Cadence if cadence is not Cadence.PERIOD
+        }
+        wanted = Q()
+        for cadence, span in self.spans.items():
+            wanted |= Q(cadence=cadence.value, starts_at=span.starts_at)
+        if period is not None:
+            self.spans[Cadence.PERIOD] = Span(period.starts_at, period.ends_at)
+            # A billing period is one subscription's own; the others' use of it is none.
+            wanted |= Q(cadence=Cadence.PERIOD.value, starts_at=period.starts_at, subscription=subscription)
+        rows = (
+            UsageWindow.objects.filter(wanted, organization=organization)
+            .values_list("meter_id", "cadence")
+            .annotate(Sum("used"), Sum("overage"), Sum("events"))
+        )
+        self.sums: dict[tuple[str, str], tuple[Decimal, Decimal, int]] = {
+            (meter, cadence): (used, overage, events) for meter, cadence, used, overage, events in rows
+        }
+
+    def read(self, meter: str, cadence: Cadence) -> tuple[Decimal, Decimal, int]:
+        """Used, overage and number of events."""
+        return self.sums.get((meter, cadence.value), (ZERO, ZERO, 0))
+
+    def counters(self, units: Mapping[str, str]) -> tuple[MeterUse, ...]:
+        return tuple(
+            MeterUse(
+                meter=meter,
+                unit=units.get(meter, ""),
+                lifetime=lifetime,
+                month=self.read(meter, Cadence.MONTHLY)[0],
+                period=self.read(meter, Cadence.PERIOD)[0],
+                events=events,
+            )
+            for (meter, cadence), (lifetime, _, events) in sorted(self.sums.items())
+            if cadence == Cadence.NEVER
+        )
+
+
+def _subscription(subscription: Subscription | None) -> SubscriptionView | None:
+    if subscription is None:
+        return None
+    return SubscriptionView(
+        id=subscription.id,
+        status=subscription.status,
+        plan_code=subscription.plan.code,
+        plan_name=subscription.plan.name,
+        plan_version=subscription.plan.version,
+        version=subscription.version,
+        currency=subscription.currency,
+        starts_at=subscription.starts_at,
+        trial_ends_at=subscription.trial_ends_at,
+        ended_at=subscription.ended_at,
+    )
+
+
+def _entitlements(
+    subscription: Subscription | None, windows: _Windows, units: Mapping[str, str]
+) -> tuple[EntitlementView, ...]:
+    if subscription is None:
+        return ()
+    rows = PlanEntitlement.objects.filter(plan_id=subscription.plan_id).order_by("position", "key")
+    return tuple(_entitlement(row, windows, units) for row in rows)
+
+
+def _entitlement(row: PlanEntitlement, windows: _Windows, units: Mapping[str, str]) -> EntitlementView:
+    is_metered = row.kind == EntitlementKind.METERED
+    meter = row.meters[0] if is_metered and row.meters else ""
+    cadence = Cadence(row.cadence)
+    used, overage, _ = windows.read(meter, cadence) if meter else (ZERO, ZERO, 0)
+    window = windows.spans.get(cadence) if is_metered else None
+    return EntitlementView(
+        key=row.key,
+        kind=row.kind,
+        enabled=row.enabled,
+        meter=meter,
+        unit=units.get(meter, ""),
+        on_limit=row.on_limit if is_metered else "",
+        cadence=row.cadence if is_metered else "",
+        limit=row.limit if is_metered else None,
+        used=used,
+        remaining=None if row.limit is None or not is_metered else max(ZERO, row.limit - used),
+        overage=overage,
+        window=window,
+        resets_at=window.ends_at if window is not None and window != LIFETIME else None,
+    )
+
+
+def _entries(subscription: Subscription | None) -> tuple[EntryView, ...]:
+    if subscription is None:
+        return ()
+    return tuple(
+        EntryView(row.sequence, row.kind, row.amount, row.balance_after, row.reason, row.booked_at)
+        for row in credits_queries.list_entries(subscription.marketplace, limit=ENTRIES_SHOWN)
+    )
+
+
+def _invoices(organization: Organization) -> tuple[InvoiceView, ...]:
+    rows = Invoice.objects.filter(organization=organization).order_by("-drafted_at", "-id")[:INVOICES_SHOWN]
+    return tuple(
+        InvoiceView(
+            id=row.id,
+            number=row.number,
+            status=row.status,
+            currency=row.currency,
+            total=None if row.status == InvoiceStatus.DRAFT else format_minor(row.total_minor, row.currency),
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            issued_at=row.issued_at,
+            due_on=row.due_on,
+        )
+        for row in rows
+    )
