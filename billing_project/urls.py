@@ -4,5 +4,6 @@ from django.urls.resolvers import URLPattern, URLResolver
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("api/", include("billing.api.urls")),
     path("", include("billing.observability")),
 ]

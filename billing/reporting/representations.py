@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
@@ -27,6 +28,7 @@ from billing.reporting.shapes import (
     EntitlementDocument,
     EntryDocument,
     GrantDocument,
+    HappeningDocument,
     KeyDocument,
     NewKeyDocument,
     OrganizationDocument,
@@ -210,6 +212,11 @@ def counter(counter: Counter) -> CounterDocument:
         "month": plain(counter.month),
         "month_starts_at": instant(counter.month_starts_at),
     }
+
+
+def happening(*, at: datetime, topic: str, subscription_id: str, details: dict[str, Any]) -> HappeningDocument:
+    """One thing that came due while a clock moved."""
+    return {"at": instant(at), "topic": topic, "subscription": subscription_id, "details": details}
 
 
 def organization(organization: Organization) -> OrganizationDocument:

@@ -158,23 +158,33 @@ class CounterDocument(TypedDict):
 
 
 class QuotaDocument(TypedDict):
+    """What ``BillingQuotaOutcome.as_dict`` gives. ``limit`` and ``remaining`` null mean unlimited."""
+
     allowed: bool
     notes: list[str]
-    entitlement: str | None
-    meter: str | None
+    code: str
+    message: str
+    entitlement: str
+    meter: str
     quantity: str
     limit: str | None
-    used: str | None
-    reserved: str | None
+    used: str
+    reserved: str
     remaining: str | None
-    cadence: str | None
-    window_starts_at: str | None
-    window_ends_at: str | None
+    cadence: str
+    window: SpanDocument | None
     resets_at: str | None
-    remedies: list[str]
+    remedies: list[dict[str, str]]
     recorded: bool
     duplicate: bool
     event_id: str | None
+
+
+class HappeningDocument(TypedDict):
+    at: str
+    topic: str
+    subscription: str
+    details: dict[str, Any]
 
 
 class OrganizationDocument(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -102,3 +103,22 @@ def list_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
         .values_list("organization_id", flat=True)[:limit]
     )
     return list(dict.fromkeys(due))
+
+
+def list_history(
+    organization: Organization, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[Subscription]:
+    """All subscriptions there ever were, newest first; ``before`` is the last row of the page before."""
+    rows = Subscription.objects.select_related("organization", "plan", "marketplace").filter(organization=organization)
+    if before is not None:
+        created_at, subscription_id = before
+        rows = rows.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=subscription_id))
+    return list(rows.order_by("-created_at", "-id")[:limit])
+
+
+def find_periods(subscriptions: Iterable[Subscription], at: datetime) -> dict[UUID, SubscriptionPeriod]:
+    """The period that each is in at ``at``, by subscription id; those that are in none are left out."""
+    periods = SubscriptionPeriod.objects.filter(
+        subscription__in=[each.id for each in subscriptions], starts_at__lte=at, ends_at__gt=at
+    )
+    return {period.subscription_id: period for period in periods}

@@ -1,0 +1,94 @@
+"""Credits: what is there, the ledger, and adjusting by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from billing.accounts.actors import Act
+from billing.api import pagination
+from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.pagination import NumberKey, PageQuery
+from billing.api.wire import Instant, Nothing, Request, SignedQuantity
+from billing.credits import operations as credits_operations
+from billing.credits import queries as credits_queries
+from billing.models import GrantKind
+from billing.reporting import representations
+from billing.reporting.shapes import CreditsDocument, EntryDocument
+
+
+class Adjustment(Request, frozen=True):
+    """Credits to give (positive) or take (negative), and why."""
+
+    credits: SignedQuantity
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
+    kind: Literal["adjustment", "promotion", "purchase"] = "adjustment"
+    expires_at: Instant | None = None
+
+
+class Credits(ApiView):
+    @endpoint("Read credits", responses={200: CreditsDocument}, act=Act.READ, tag="credits")
+    def get(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
+        """The balance, what of it could pay for use now, and every grant by source and expiry, newest first."""
+        subscription = call.subscription(subscription_id, Act.READ)
+        account = subscription.marketplace
+        return Answer(
+            200,
+            representations.credits_of(
+                account,
+                credits_queries.list_grants(account),
+                spendable=credits_queries.spendable(account, call.now(subscription.organization)),
+            ),
+        )
+
+
+class Ledger(ApiView):
+    @endpoint("Read the credit ledger", responses={200: pagination.page_of(EntryDocument)}, act=Act.READ, tag="credits")
+    def get(self, call: Call[Nothing, PageQuery], subscription_id: str) -> Answer:
+        """Every movement with the balance after it, newest first."""
+        subscription = call.subscription(subscription_id, Act.READ)
+        after = pagination.read_cursor(call.query, NumberKey)
+        rows = credits_queries.list_entries(
+            subscription.marketplace,
+            before_sequence=after.number if after else None,
+            limit=call.query.limit.value + 1,
+        )
+        return Answer(
+            200,
+            pagination.page(
+                call.request,
+                call.query,
+                rows,
+                show=representations.entry,
+                key=lambda row: NumberKey(row.sequence),
+            ),
+        )
+
+
+class AdjustCredits(ApiView):
+    @endpoint(
+        "Adjust credits",
+        responses={201: pagination.page_of(EntryDocument)},
+        act=Act.CREDITS,
+        idempotent=True,
+        tag="credits",
+        problems=(402,),
+    )
+    def post(self, call: Call[Adjustment, Nothing], subscription_id: str) -> Answer:
+        """Gives or takes credits, with the reason in the ledger and the audit log. 402 where there are too few to take.
+
+        For finance staff and platform keys.
+        """
+        subscription = call.subscription(subscription_id, Act.CREDITS)
+        body = call.body
+        entries = credits_operations.adjust(
+            account=subscription.marketplace,
+            credits=body.credits.value,
+            actor=call.actor,
+            reason=body.reason,
+            now=call.now(subscription.organization),
+            expires_at=body.expires_at.at if body.expires_at else None,
+            kind=GrantKind(body.kind),
+        )
+        return Answer(201, {"results": [representations.entry(entry) for entry in entries], "next": None})

@@ -1,0 +1,148 @@
+"""Invoices: drafting, reading, issuing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from django.http import HttpResponse
+
+from billing.accounts import actors
+from billing.accounts.actors import Act
+from billing.api import pagination
+from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.pagination import PageQuery, TimeKey
+from billing.api.wire import Id, Nothing, Request
+from billing.invoicing import documents
+from billing.invoicing import operations as invoicing_operations
+from billing.invoicing import queries as invoicing_queries
+from billing.invoicing.errors import InvoiceNotFound, PeriodNotOfSubscription
+from billing.models import Invoice, Subscription, SubscriptionPeriod
+from billing.reporting.shapes import InvoiceDocument
+
+CSV = "text/csv"
+
+
+class Period(Request, frozen=True):
+    """Which period; by default the last one that ended."""
+
+    period: Id | None = None
+
+
+class InvoiceQuery(Request, frozen=True):
+    format: Literal["json", "csv"] | None = None
+
+
+class InvoicesQuery(PageQuery, frozen=True):
+    status: Literal["draft", "issued", "paid", "void", "uncollectible"] | None = None
+
+
+class DraftInvoice(ApiView):
+    @endpoint(
+        "Draft an invoice",
+        responses={201: InvoiceDocument},
+        act=Act.INVOICES,
+        idempotent=True,
+        tag="invoices",
+        problems=(409,),
+    )
+    def post(self, call: Call[Period, Nothing], subscription_id: str) -> Answer:
+        """Drafts the invoice of an ended period, or brings its draft up to the books: there is never a second one."""
+        subscription = call.subscription(subscription_id, Act.INVOICES)
+        invoice = invoicing_operations.draft(
+            subscription=subscription,
+            actor=call.actor,
+            now=call.now(subscription.organization),
+            period=_period(subscription, call.body.period),
+        )
+        return Answer(201, documents.as_dict(invoice), headers={"Location": f"/api/billing/invoices/{invoice.id}"})
+
+
+class PreviewInvoice(ApiView):
+    @endpoint("Preview an invoice", responses={200: InvoiceDocument}, act=Act.PREVIEW, tag="invoices", problems=(409,))
+    def get(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
+        """What the running period's invoice would say if nothing more happened. Writes nothing."""
+        subscription = call.subscription(subscription_id, Act.PREVIEW)
+        preview = invoicing_operations.preview(
+            subscription=subscription, actor=call.actor, now=call.now(subscription.organization)
+        )
+        return Answer(200, documents.preview_as_dict(preview))
+
+
+class SubscriptionInvoices(ApiView):
+    @endpoint("List invoices", responses={200: pagination.page_of(InvoiceDocument)}, act=Act.READ, tag="invoices")
+    def get(self, call: Call[Nothing, InvoicesQuery], subscription_id: str) -> Answer:
+        """The subscription's invoices, last drafted first; drafts as the books are now."""
+        subscription = call.subscription(subscription_id, Act.READ)
+        after = pagination.read_cursor(call.query, TimeKey)
+        rows = invoicing_operations.read_invoices(
+            organization=subscription.organization,
+            actor=call.actor,
+            subscription_id=subscription.id,
+            status=call.query.status,
+            before=(after.at, after.id) if after else None,
+            limit=call.query.limit.value + 1,
+        )
+        return Answer(
+            200,
+            pagination.page(
+                call.request,
+                call.query,
+                rows,
+                show=documents.as_dict,
+                key=lambda row: TimeKey(row.drafted_at, row.id),
+            ),
+        )
+
+
+class InvoiceDetail(ApiView):
+    @endpoint(
+        "Read an invoice", responses={200: InvoiceDocument}, act=Act.READ, tag="invoices", media={CSV: "text/csv"}
+    )
+    def get(self, call: Call[Nothing, InvoiceQuery], invoice_id: str) -> Answer | HttpResponse:
+        """By id or number; as CSV with ``?format=csv``, ``.csv`` or ``Accept: text/csv``."""
+        reference, is_csv = invoice_id, call.query.format == "csv"
+        if call.query.format is None:
+            is_csv = invoice_id.endswith(".csv") or CSV in call.request.META.get("HTTP_ACCEPT", "")
+            reference = invoice_id.removesuffix(".csv")
+        invoice = invoicing_operations.read_invoice(reference=reference, actor=call.actor)
+        if not is_csv:
+            return Answer(200, documents.as_dict(invoice))
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in invoice.number or str(invoice.id))
+        return HttpResponse(
+            documents.as_csv(invoice),
+            content_type=f"{CSV}; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"},
+        )
+
+
+class IssueInvoice(ApiView):
+    @endpoint(
+        "Issue an invoice",
+        responses={200: InvoiceDocument},
+        act=Act.INVOICES,
+        idempotent=True,
+        tag="invoices",
+        problems=(409,),
+    )
+    def post(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
+        """Closes the period, gives the number and freezes the invoice. Issuing an issued one changes nothing."""
+        invoice = _find(call, invoice_id)
+        call.require(Act.INVOICES, invoice.organization)
+        issued = invoicing_operations.issue(invoice=invoice, actor=call.actor, now=call.now(invoice.organization))
+        return Answer(200, documents.as_dict(issued))
+
+
+def _find(call: Call[Nothing, Nothing], reference: str) -> Invoice:
+    invoice = invoicing_queries.get_invoice(reference)
+    if not actors.is_visible(call.actor, invoice.organization):
+        raise InvoiceNotFound
+    return invoice
+
+
+def _period(subscription: Subscription, wanted: Id | None) -> SubscriptionPeriod | None:
+    if wanted is None:
+        return None
+    period = SubscriptionPeriod.objects.filter(subscription=subscription, id=wanted.value).first()
+    if period is None:
+        raise PeriodNotOfSubscription("This period is not one of the subscription's.", field="period")
+    return period

@@ -1,0 +1,262 @@
+"""Subscriptions: the current one, history, provisioning, change of plan, cancellation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from billing.accounts import actors
+from billing.accounts.actors import Act
+from billing.api import pagination
+from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.pagination import PageQuery, TimeKey
+from billing.api.problems import invalid_field
+from billing.api.wire import Id, Instant, Nothing, Request
+from billing.kernel import ids
+from billing.lifecycle import cancel, onboard
+from billing.models import Organization, Subscription
+from billing.reporting import representations
+from billing.reporting.shapes import SubscriptionDocument
+from billing.service import BillingService
+from billing.subscriptions import queries as subscriptions_queries
+
+Code = Annotated[str, Meta(min_length=1, max_length=60)]
+Version = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+_ETAG = re.compile(r'"([0-9a-f-]{36})[.]([1-9][0-9]{0,9})"', re.ASCII)
+
+
+class ChangePlan(Request, frozen=True):
+    plan_code: Code
+    subscription_id: Id | None = None
+    version: Version | None = None
+    currency: Code | None = None
+    starts_at: Instant | None = None
+    status: Code | None = None
+
+
+class Provision(Request, frozen=True):
+    plan_code: Code
+    currency: Code | None = None
+    starts_at: Instant | None = None
+
+
+class Cancel(Request, frozen=True):
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    version: Version | None = None
+
+
+class Activate(Request, frozen=True):
+    version: Version | None = None
+
+
+class CurrentSubscription(ApiView):
+    @endpoint(
+        "Read the current subscription",
+        responses={200: SubscriptionDocument},
+        act=Act.READ,
+        tag="subscriptions",
+        problems=(404,),
+    )
+    def get(self, call: Call[Nothing, Nothing], organization_ref: str) -> Answer:
+        """The organization's live subscription with the period it is in, whatever its status; 404 if there is none.
+
+        ``ETag`` names the subscription and its version: send it back as ``If-Match`` to change what was read.
+        """
+        organization = call.organization(organization_ref, Act.READ)
+        subscription = subscriptions_queries.find_live(organization)
+        if subscription is None:
+            raise subscriptions_queries.SubscriptionNotFound("There is no live subscription.")
+        return _answer(call, subscription)
+
+    @endpoint(
+        "Subscribe or change plan",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIBE,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(402, 409),
+    )
+    def post(self, call: Call[ChangePlan, Nothing], organization_ref: str) -> Answer:
+        """Onboards an organization without a live subscription, else changes its plan now.
+
+        ``If-Match``, or ``subscription_id`` and ``version``, say what is believed current: stale is 409 and changes
+        nothing. ``status``, ``starts_at`` and plans that are not on sale are for operators.
+        """
+        body = call.body
+        organization = _for_subscribing(call, organization_ref)
+        if body.status is not None or body.starts_at is not None:
+            call.require(Act.SUBSCRIPTIONS, organization)
+        expected_id, expected_version = _expected(call)
+        subscription = BillingService.upsert_subscription(
+            organization,
+            body.plan_code,
+            actor=call.actor,
+            expected_subscription_id=expected_id,
+            expected_version=expected_version,
+            currency=body.currency,
+            starts_at=body.starts_at.at if body.starts_at else None,
+            status=body.status,
+            now=call.now(organization),
+        )
+        return _answer(call, subscription)
+
+
+class Subscriptions(ApiView):
+    @endpoint(
+        "List subscriptions",
+        responses={200: pagination.page_of(SubscriptionDocument)},
+        act=Act.READ,
+        tag="subscriptions",
+    )
+    def get(self, call: Call[Nothing, PageQuery], organization_ref: str) -> Answer:
+        """All subscriptions the organization ever had, newest first."""
+        organization = call.organization(organization_ref, Act.READ)
+        after = pagination.read_cursor(call.query, TimeKey)
+        rows = subscriptions_queries.list_history(
+            organization, before=(after.at, after.id) if after else None, limit=call.query.limit.value + 1
+        )
+        now = call.now(organization)
+        periods = subscriptions_queries.find_periods(rows, now)
+        return Answer(
+            200,
+            pagination.page(
+                call.request,
+                call.query,
+                rows,
+                show=lambda row: representations.subscription(row, periods.get(row.id)),
+                key=lambda row: TimeKey(row.created_at, row.id),
+            ),
+        )
+
+    @endpoint(
+        "Provision a subscription",
+        responses={201: SubscriptionDocument},
+        act=Act.SUBSCRIBE,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(402, 409),
+    )
+    def post(self, call: Call[Provision, Nothing], organization_ref: str) -> Answer:
+        """A new subscription with its first credits. 409 if a live one of the product exists."""
+        body = call.body
+        organization = _for_subscribing(call, organization_ref)
+        if body.starts_at is not None:
+            call.require(Act.SUBSCRIPTIONS, organization)
+        subscription = onboard.subscribe(
+            organization=organization,
+            plan_code=body.plan_code,
+            actor=call.actor,
+            now=call.now(organization),
+            currency=body.currency,
+            starts_at=body.starts_at.at if body.starts_at else None,
+        )
+        return _answer(call, subscription, status=201)
+
+
+class SubscriptionDetail(ApiView):
+    @endpoint("Read a subscription", responses={200: SubscriptionDocument}, act=Act.READ, tag="subscriptions")
+    def get(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
+        return _answer(call, call.subscription(subscription_id, Act.READ))
+
+
+class CancelSubscription(ApiView):
+    @endpoint(
+        "Cancel now",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIBE,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(409,),
+    )
+    def post(self, call: Call[Cancel, Nothing], subscription_id: str) -> Answer:
+        """Ends the subscription at once. What was bought comes along if the organization returns."""
+        found = call.subscription(subscription_id, None)
+        call.require(_subscribing_act(call, found.organization), found.organization)
+        subscription = cancel.cancel_now(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            reason=call.body.reason,
+            expected_version=_expected_of(call, found, call.body.version),
+        )
+        return _answer(call, subscription)
+
+
+class ActivateSubscription(ApiView):
+    @endpoint(
+        "Confirm an incomplete subscription",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIPTIONS,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(409,),
+    )
+    def post(self, call: Call[Activate, Nothing], subscription_id: str) -> Answer:
+        """For operators: the service that was signed up for begins now, with its first credits."""
+        found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
+        subscription = onboard.activate(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            expected_version=_expected_of(call, found, call.body.version),
+        )
+        return _answer(call, subscription)
+
+
+def _subscribing_act(call: Call[object, object], organization: Organization) -> Act:
+    """Operators subscribe by a right of their own, which is wider."""
+    return Act.SUBSCRIPTIONS if actors.may(call.actor, Act.SUBSCRIPTIONS, organization) else Act.SUBSCRIBE
+
+
+def _for_subscribing(call: Call[object, object], reference: str) -> Organization:
+    organization = call.find_organization(reference)
+    call.require(_subscribing_act(call, organization), organization)
+    return organization
+
+
+def _answer(call: Call[object, object], subscription: Subscription, *, status: int = 200) -> Answer:
+    organization = subscription.organization
+    period = subscriptions_queries.find_period(subscription, call.now(organization))
+    return Answer(status, representations.subscription(subscription, period), headers=_etag(subscription))
+
+
+def _etag(subscription: Subscription) -> Mapping[str, str]:
+    return {"ETag": f'"{subscription.id}.{subscription.version}"'}
+
+
+def _expected(call: Call[ChangePlan, Nothing]) -> tuple[UUID | None, int | None]:
+    """What the caller believes current, from the body or ``If-Match``; the two may not contradict each other."""
+    body = call.body
+    if body.version is not None and body.subscription_id is None:
+        raise invalid_field("subscription_id", "missing", "is needed with version")
+    named = body.subscription_id.value if body.subscription_id else None
+    tagged = _if_match(call)
+    if tagged is None:
+        return named, body.version
+    if (named, body.version) not in ((None, None), tagged, (tagged[0], None)):
+        raise invalid_field("If-Match", "contradiction", "names another subscription or version than the body")
+    return tagged
+
+
+def _expected_of(call: Call[object, object], subscription: Subscription, version: int | None) -> int | None:
+    tagged = _if_match(call)
+    if tagged is None:
+        return version
+    if tagged[0] != subscription.id or version not in (None, tagged[1]):
+        raise invalid_field("If-Match", "contradiction", "names another subscription or version than the request")
+    return tagged[1]
+
+
+def _if_match(call: Call[object, object]) -> tuple[UUID, int] | None:
+    header = call.request.META.get("HTTP_IF_MATCH")
+    if header is None or header.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(header.strip().removeprefix("W/"))
+    subscription_id = ids.parse_uuid(match[1]) if match else None
+    if match is None or subscription_id is None:
+        raise invalid_field("If-Match", "invalid", "is not an ETag of a subscription")
+    return subscription_id, int(match[2])
