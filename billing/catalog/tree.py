@@ -149,11 +149,13 @@ class _Builder:
                 return None
             if not isinstance(key, Scalar):
                 self.problems.add(key.line, "has a list or mapping as a key")
-            elif key.kind == "refused":
-                pass
+            elif key.kind in ("boolean", "null"):
+                self.problems.add(key.line, f"key {key.text!r} means {key.kind} in YAML; write it in quotes")
             elif key.text in mapping.entries:
                 first = mapping.entries[key.text].line
-                self.problems.add(key.line, f"duplicate key {key.text!r}, first given on line {first}")
+                self.problems.add(key.line, f"duplicate key {key.text[:60]!r}, first given on line {first}")
+            elif key.kind == "refused":
+                continue
             else:
                 mapping.entries[key.text] = Entry(key.line, value)
         return mapping
