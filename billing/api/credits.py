@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta
 
@@ -11,8 +11,8 @@ from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import NumberKey, PageQuery
 from billing.api.wire import Instant, Nothing, Request, SignedQuantity
-from billing.credits import operations as credits_operations
 from billing.credits import queries as credits_queries
+from billing.lifecycle import adjust
 from billing.models import GrantKind
 from billing.reporting import representations
 from billing.reporting.shapes import CreditsDocument, EntryDocument
@@ -25,6 +25,12 @@ class Adjustment(Request, frozen=True):
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
     kind: Literal["adjustment", "promotion", "purchase"] = "adjustment"
     expires_at: Instant | None = None
+
+
+class AdjustedDocument(TypedDict):
+    """The ledger entries made: one for credits given, one for each grant that credits were taken from."""
+
+    results: list[EntryDocument]
 
 
 class Credits(ApiView):
@@ -69,7 +75,7 @@ class Ledger(ApiView):
 class AdjustCredits(ApiView):
     @endpoint(
         "Adjust credits",
-        responses={201: pagination.page_of(EntryDocument)},
+        responses={201: AdjustedDocument},
         act=Act.CREDITS,
         idempotent=True,
         tag="credits",
@@ -82,8 +88,8 @@ class AdjustCredits(ApiView):
         """
         subscription = call.subscription(subscription_id, Act.CREDITS)
         body = call.body
-        entries = credits_operations.adjust(
-            account=subscription.marketplace,
+        entries = adjust.adjust(
+            subscription=subscription,
             credits=body.credits.value,
             actor=call.actor,
             reason=body.reason,
@@ -91,4 +97,4 @@ class AdjustCredits(ApiView):
             expires_at=body.expires_at.at if body.expires_at else None,
             kind=GrantKind(body.kind),
         )
-        return Answer(201, {"results": [representations.entry(entry) for entry in entries], "next": None})
+        return Answer(201, {"results": [representations.entry(entry) for entry in entries]})
