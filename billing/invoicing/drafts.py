@@ -52,7 +52,7 @@ def is_current(invoice: Invoice, derivation: Derivation) -> bool:
     """Whether the stored draft says what the books say."""
     stored = sorted(invoice.lines.all(), key=lambda line: line.position)
     return (
-        invoice.total_minor == derivation.total_minor
+        invoice.subtotal_minor == invoice.total_minor == derivation.total_minor
         and len(stored) == len(derivation.lines)
         and all(_content(row) == _content(line) for row, line in zip(stored, derivation.lines, strict=True))
     )
@@ -93,11 +93,12 @@ def rewrite(changed: Sequence[tuple[Invoice, Derivation]]) -> None:
         period = derivation.target.books.period
         invoice.starts_at, invoice.ends_at = period.starts_at, period.ends_at
         invoice.subtotal_minor = invoice.total_minor = derivation.total_minor
+        invoice.tax_minor = 0
     InvoiceLine.objects.filter(invoice_id__in=[invoice.id for invoice, _ in changed]).delete()
     _insert_lines(changed)
     Invoice.objects.bulk_update(
         [invoice for invoice, _ in changed],
-        ["starts_at", "ends_at", "subtotal_minor", "total_minor"],
+        ["starts_at", "ends_at", "subtotal_minor", "tax_minor", "total_minor"],
         batch_size=BATCH,
     )
 

@@ -98,6 +98,15 @@ def test_again_after_more_use_rewrites_the_lines_of_the_same_invoice(acme: Custo
     assert queries.verify_totals() == []
 
 
+@pytest.mark.parametrize("wrong", [(1, 0, 1), (4800, 100, 4900)])
+def test_again_mends_totals_that_somebody_wrote_into_a_draft(acme: Customer, wrong: tuple[int, int, int]) -> None:
+    draft(acme)
+    subtotal, tax, total = wrong
+    Invoice.objects.update(subtotal_minor=subtotal, tax_minor=tax, total_minor=total)
+    mended = draft(acme)
+    assert (mended.subtotal_minor, mended.tax_minor, mended.total_minor) == (4900, 0, 4900)
+
+
 def test_without_a_period_it_takes_the_last_ended_one(acme: Customer) -> None:
     april = factories.period(acme.subscription, ends_at=at("2026-05-01"))
     factories.period(acme.subscription, ends_at=at("2026-06-01"))

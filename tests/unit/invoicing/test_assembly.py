@@ -23,7 +23,6 @@ from billing.invoicing.errors import AmountOutOfBounds, PriceMissing
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Span
 
-
 ONE = Decimal(1)
 
 
