@@ -14,8 +14,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db import connection
 
+from billing.infra import statements
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
 from billing.kernel.periods import calendar_window
@@ -178,9 +178,7 @@ class Clock(NamedTuple):
 def load(offers_of: Mapping[UUID, Sequence[Offer]], clocks: Mapping[UUID, Clock]) -> dict[UUID, Books]:
     """Read the books of each organization as far as its offers reach."""
     asked = [asking(organization_id, clocks[organization_id], offers) for organization_id, offers in offers_of.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(LOAD, [msgspec.json.encode(asked).decode()])
-        rows = [_decode(text) for (text,) in cursor.fetchall()]
+    rows = [_decode(text) for (text,) in statements.fetch_all(LOAD, [msgspec.json.encode(asked).decode()])]
     return {row.organization_id: Books(row) for row in rows}
 
 
@@ -216,9 +214,7 @@ def write(deciders: Iterable[Decider]) -> None:
         _collect(decider, document)
     if not document["events"]:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(WRITE, [msgspec.json.encode(document).decode()])
-        counts = cursor.fetchone()
+    (counts,) = statements.fetch_all(WRITE, [msgspec.json.encode(document).decode()])
     expected = tuple(len(document[part]) for part in _PARTS)
     if counts != expected:
         raise InvariantViolation(f"recording wrote {counts} rows of {_PARTS}, not {expected}: the lock was bypassed")
