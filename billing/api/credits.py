@@ -58,7 +58,7 @@ class Ledger(ApiView):
         rows = credits_queries.list_entries(
             subscription.marketplace,
             before_sequence=after.number if after else None,
-            limit=call.query.limit.value + 1,
+            limit=call.query.size + 1,
         )
         return Answer(
             200,
@@ -94,7 +94,7 @@ class AdjustCredits(ApiView):
             actor=call.actor,
             reason=body.reason,
             now=call.now(subscription.organization),
-            expires_at=body.expires_at.at if body.expires_at else None,
+            expires_at=body.expires_at.value if body.expires_at else None,
             kind=GrantKind(body.kind),
         )
         return Answer(201, {"results": [representations.entry(entry) for entry in entries]})

@@ -80,7 +80,7 @@ class SubscriptionInvoices(ApiView):
             subscription_id=subscription.id,
             status=call.query.status,
             before=(after.at, after.id) if after else None,
-            limit=call.query.limit.value + 1,
+            limit=call.query.size + 1,
         )
         return Answer(
             200,

@@ -72,7 +72,7 @@ class Organizations(ApiView):
             external_id=body.external_id,
             billing_email=body.billing_email,
             is_sandbox=body.is_sandbox,
-            clock_at=body.clock_at.at if body.clock_at else None,
+            clock_at=body.clock_at.value if body.clock_at else None,
             actor=call.actor,
         )
         return Answer(201, representations.organization(organization))
@@ -102,7 +102,7 @@ class Keys(ApiView):
             organization=organization,
             name=call.body.name,
             scopes=call.body.scopes,
-            expires_at=expires_at.at if expires_at else None,
+            expires_at=expires_at.value if expires_at else None,
             actor=call.actor,
         )
         return Answer(201, representations.new_key(key, secret))
@@ -133,7 +133,7 @@ class Clock(ApiView):
     def post(self, call: Call[ClockAdvance, Nothing], organization_ref: str) -> Answer:
         """Moves the clock forward, does the work that falls due on the way in order, and tells what happened."""
         organization = call.organization(organization_ref, Act.CLOCK)
-        happenings = clock.advance(organization=organization, to=call.body.to.at, actor=call.actor)
+        happenings = clock.advance(organization=organization, to=call.body.to.value, actor=call.actor)
         moved = accounts_queries.get_organization(str(organization.id))
         events = [representations.happening(**each._asdict()) for each in happenings]
         return Answer(200, {"organization": representations.organization(moved), "events": events})

@@ -40,8 +40,12 @@ class NumberKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 class PageQuery(wire.Request, frozen=True):
     """``limit`` rows from ``cursor`` on, which comes out of ``next``."""
 
-    limit: wire.PageSize = wire.PageSize()
+    limit: wire.PageSize | None = None
     cursor: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+
+    @property
+    def size(self) -> int:
+        return self.limit.value if self.limit else wire.PAGE_SIZE
 
 
 def read_cursor(query: PageQuery, kind: type[KeyT]) -> KeyT | None:
@@ -66,12 +70,12 @@ def page(
     show: Callable[[RowT], Any],
     key: Callable[[RowT], msgspec.Struct],
 ) -> dict[str, Any]:
-    """The answer for ``rows``, of which there is one more than ``query.limit`` where another page follows."""
-    shown = rows[: query.limit.value]
+    """The answer for ``rows``, of which there is one more than ``query.size`` where another page follows."""
+    shown = rows[: query.size]
     following = None
     if len(rows) > len(shown):
         cursor = base64.urlsafe_b64encode(msgspec.json.encode(key(shown[-1]))).decode()
-        parameters = urlencode([("limit", str(query.limit.value)), ("cursor", cursor)])
+        parameters = urlencode([("limit", str(query.size)), ("cursor", cursor)])
         following = f"{request.build_absolute_uri(request.path)}?{parameters}"
     return {"results": [show(row) for row in shown], "next": following}
 

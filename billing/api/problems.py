@@ -89,4 +89,6 @@ def respond(
     )
     response = HttpResponse(_encode(problem), status=status, content_type=CONTENT_TYPE, headers=dict(headers or {}))
     response["Cache-Control"] = "no-store"
+    # The request's one line is logged already; Django's own would add the path, which may hold what a person typed.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
     return response

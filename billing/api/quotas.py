@@ -17,12 +17,15 @@ from billing.reporting.shapes import QuotaDocument
 Key = Annotated[str, Meta(min_length=1, max_length=60)]
 
 
+_ONE = Decimal(1)
+
+
 class QuotaCheck(Request, frozen=True):
-    """Exactly one of ``entitlement`` and ``event``."""
+    """Exactly one of ``entitlement`` and ``event``; ``quantity`` is 1 if left out."""
 
     entitlement: Key | None = None
     event: Key | None = None
-    quantity: Quantity = Quantity(Decimal(1))
+    quantity: Quantity | None = None
     record_usage: bool = False
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     occurred_at: Instant | None = None
@@ -47,9 +50,9 @@ class CheckQuota(ApiView):
             now=call.at,
             event=body.event or "",
             entitlement=body.entitlement or "",
-            quantity=body.quantity.value,
+            quantity=body.quantity.value if body.quantity else _ONE,
             record_usage=body.record_usage,
             key=body.idempotency_key or call.idempotency_key,
-            occurred_at=body.occurred_at.at if body.occurred_at else None,
+            occurred_at=body.occurred_at.value if body.occurred_at else None,
         )
         return Answer(200, outcome.as_dict())

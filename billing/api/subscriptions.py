@@ -98,7 +98,7 @@ class CurrentSubscription(ApiView):
             expected_subscription_id=expected_id,
             expected_version=expected_version,
             currency=body.currency,
-            starts_at=body.starts_at.at if body.starts_at else None,
+            starts_at=body.starts_at.value if body.starts_at else None,
             status=body.status,
             now=call.now(organization),
         )
@@ -117,7 +117,7 @@ class Subscriptions(ApiView):
         organization = call.organization(organization_ref, Act.READ)
         after = pagination.read_cursor(call.query, TimeKey)
         rows = subscriptions_queries.list_history(
-            organization, before=(after.at, after.id) if after else None, limit=call.query.limit.value + 1
+            organization, before=(after.at, after.id) if after else None, limit=call.query.size + 1
         )
         now = call.now(organization)
         periods = subscriptions_queries.find_periods(rows, now)
@@ -152,7 +152,7 @@ class Subscriptions(ApiView):
             actor=call.actor,
             now=call.now(organization),
             currency=body.currency,
-            starts_at=body.starts_at.at if body.starts_at else None,
+            starts_at=body.starts_at.value if body.starts_at else None,
         )
         return _answer(call, subscription, status=201)
 

@@ -251,7 +251,7 @@ def _offer(item: _Item, organization: Organization, key: str) -> Offer:
         quantity=item.quantity.value,
         key=key,
         source=item.source,
-        occurred_at=item.occurred_at.at if item.occurred_at else None,
+        occurred_at=item.occurred_at.value if item.occurred_at else None,
         service=item.service,
         guardrail_flags=tuple(item.guardrail_flags),
         payload=item.payload,

@@ -7,16 +7,15 @@ refused, nothing is coerced; every error names its field.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 import msgspec
 
-from billing.api.body import Scientific, Unreadable
+from billing.api.body import Scientific
 from billing.api.problems import Refused, invalid_field
 from billing.kernel import ids
 from billing.kernel.decimals import ZERO, bounded, parse_decimal
@@ -36,39 +35,43 @@ class Nothing(Request, frozen=True):
     """A body or a query with nothing in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Wrapped(Generic[T]):
+    """A value that was read by a rule of ours. Not a dataclass: those msgspec would read by itself."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+
+class Quantity(Wrapped[Decimal]):
     """More than zero, at most six decimals: ``"1.5"``, ``"1000"``; a JSON number will do."""
 
-    value: Decimal
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SignedQuantity:
+class SignedQuantity(Wrapped[Decimal]):
     """Not zero, at most six decimals, of either sign."""
 
-    value: Decimal
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """RFC 3339 with an offset; digits beyond microseconds are dropped. ``at`` is UTC."""
+class Instant(Wrapped[datetime]):
+    """RFC 3339 with an offset; digits beyond microseconds are dropped. ``value`` is UTC."""
 
-    at: datetime
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Id:
+class Id(Wrapped[UUID]):
     """A UUID in its 36-character form."""
 
-    value: UUID
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PageSize:
+class PageSize(Wrapped[int]):
     """1 to 200."""
 
-    value: int = PAGE_SIZE
+    __slots__ = ()
 
 
 _INSTANT = re.compile(
@@ -248,20 +251,3 @@ def _refused(message: str) -> Refused:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-__all__ = [
-    "Id",
-    "Instant",
-    "Nothing",
-    "PageSize",
-    "Quantity",
-    "Request",
-    "SignedQuantity",
-    "Unreadable",
-    "convert",
-    "convert_query",
-    "free_form",
-    "read_instant",
-    "schema_hook",
-]

@@ -40,7 +40,8 @@ class BillingQuotaOutcome:
     """May they, and why not. ``notes`` are the ``billing:…`` strings of the source documents.
 
     The figures are of ``entitlement``: the one asked for, else the one that refused, else the one with least left. They
-    are read after the decision, so a recorded use is in ``used``. ``limit`` and ``remaining`` None mean unlimited.
+    are as they stand after the call, so a recorded use is in ``used`` and a checked one is not. ``limit`` and
+    ``remaining`` None mean unlimited.
     """
 
     allowed: bool
@@ -166,6 +167,9 @@ def _answer(outcome: Outcome, entitlement: str, *, record_usage: bool) -> Billin
         field = {"meter_undeclared": "event", "quantity_invalid": "quantity"}.get(refusal.code, "occurred_at")
         raise UsageInvalid(refusal.message, field=field, reason=refusal.code)
     reading = _reading(outcome, entitlement)
+    if reading and reading.is_metered and refusal is None and not record_usage:
+        # A check decides as if it counted; what it shows is what was counted.
+        reading = reading._replace(used=reading.used - outcome.offer.quantity)
     resets_at = reading.ends_at if reading and reading.ends_at != LIFETIME.ends_at else None
     return BillingQuotaOutcome(
         allowed=refusal is None,

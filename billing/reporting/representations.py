@@ -127,7 +127,7 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         "currency": subscription.currency,
         "starts_at": instant(subscription.starts_at),
         "trial": trial,  # type: ignore[typeddict-item]
-        "current_period": period(current_period) if current_period else None,
+        "current_period": period(current_period) if current_period and subscription.ended_at is None else None,
         "ended_at": _instant_or_none(subscription.ended_at),
         "credit_balance": plain(subscription.marketplace.credit_balance),
         "version": subscription.version,
