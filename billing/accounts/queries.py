@@ -51,6 +51,11 @@ def get_organization(reference: str) -> Organization:
     return organization
 
 
+def list_organizations(*, after_slug: str = "", limit: int = 100) -> Sequence[Organization]:
+    """A page of all organizations by slug; ``after_slug`` is the last of the page before."""
+    return list(Organization.objects.filter(slug__gt=after_slug).order_by("slug")[:limit])
+
+
 def is_named(organization: Organization, reference: str) -> bool:
     """Whether ``reference`` is this organization's id, slug or external id."""
     return reference in (organization.slug, organization.external_id) or reference.lower() == str(organization.id)
@@ -80,8 +85,16 @@ def get_key(organization: Organization, key_id: UUID) -> ApiKey:
     return key
 
 
-def list_keys(organization: Organization) -> Sequence[ApiKey]:
-    """All keys of an organization, revoked and expired ones too, newest first."""
+def get_key_by_id(key_id: UUID) -> ApiKey:
+    """Any key, the platform's too; raises ``KeyNotFound``."""
+    key = ApiKey.objects.filter(id=key_id).first()
+    if key is None:
+        raise KeyNotFound("No such key.")
+    return key
+
+
+def list_keys(organization: Organization | None) -> Sequence[ApiKey]:
+    """All keys of an organization, or of the platform where that is None, revoked and expired too, newest first."""
     return list(ApiKey.objects.filter(organization=organization).order_by("-created_at", "-id"))
 
 

@@ -79,6 +79,12 @@ def find_last_ended(organization: Organization, product: str) -> Subscription | 
     )
 
 
+def list_live(organizations: Iterable[Organization]) -> list[Subscription]:
+    """The live subscriptions of these organizations, with their plans, in one query."""
+    live = Subscription.objects.select_related("organization", "plan", "marketplace")
+    return list(live.filter(organization__in=list(organizations), status__in=LIVE).order_by("organization", "product"))
+
+
 def had_trial(organization: Organization, product: str) -> bool:
     return Subscription.objects.filter(
         organization=organization, product=product, trial_starts_at__isnull=False

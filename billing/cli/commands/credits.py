@@ -1,0 +1,96 @@
+"""``mcpctl billing credits``: prepaid credits and their ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import click
+
+from billing.accounts import queries as accounts_queries
+from billing.cli import environment, lookup, output
+from billing.cli.output import Answer, answers
+from billing.cli.parameters import INSTANT, REASON, SIGNED
+from billing.credits import queries as credits_queries
+from billing.lifecycle import adjust as lifecycle_adjust
+from billing.models import GrantKind
+from billing.reporting import representations
+
+_KINDS = [GrantKind.ADJUSTMENT.value, GrantKind.PROMOTION.value, GrantKind.PURCHASE.value]
+
+
+@click.group("credits")
+def command() -> None:
+    """Show and adjust credits, read the ledger."""
+
+
+# A negative amount begins like an option.
+@command.command("adjust", context_settings={"ignore_unknown_options": True})
+@click.argument("organization")
+@click.argument("amount", type=SIGNED)
+@click.option("--reason", type=REASON, required=True, help="Goes into the ledger and the audit log.")
+@click.option("--kind", type=click.Choice(_KINDS), default=_KINDS[0], show_default=True, help="Of credits given.")
+@click.option("--expires-at", type=INSTANT, help="When credits given lapse. [default: never]")
+@lookup.product_option
+@answers()
+def adjust(
+    organization: str, amount: Decimal, *, reason: str, kind: str, expires_at: datetime | None, product: str
+) -> Answer:
+    """Give credits, or take them with a negative AMOUNT; where there are too few to take, nothing is taken."""
+    subscription = lookup.last_subscription(organization, product)
+    entries = lifecycle_adjust.adjust(
+        subscription=subscription,
+        credits=amount,
+        actor=environment.actor(),
+        reason=reason,
+        now=accounts_queries.now_for(subscription.organization),
+        expires_at=expires_at,
+        kind=GrantKind(kind),
+    )
+    balance = entries[-1].balance_after
+    document = {"results": [representations.entry(entry) for entry in entries], "balance": balance}
+    return Answer(document, f"{output.figure(amount)} credits booked; the balance is {output.figure(balance)}.")
+
+
+@command.command("show")
+@click.argument("organization")
+@lookup.product_option
+@answers()
+def show(organization: str, product: str) -> Answer:
+    """The balance, what of it could pay now, and every grant, newest first."""
+    subscription = lookup.last_subscription(organization, product)
+    account = subscription.marketplace
+    grants = credits_queries.list_grants(account)
+    spendable = credits_queries.spendable(account, accounts_queries.now_for(subscription.organization))
+    header = ("grant", "granted", "left", "consumed", "lapsed", "from", "until", "reason")
+    rows = [
+        (each.kind, each.granted, each.remaining, each.consumed, each.expired + each.voided, each.starts_at,
+         each.expires_at, each.reason)
+        for each in grants
+    ]  # fmt: skip
+    head = output.pairs([("balance", account.credit_balance), ("spendable", spendable)])
+    text = f"{head}\n\n{output.table(header, rows, right=header[1:5])}" if rows else head
+    return Answer(representations.credits_of(account, grants, spendable=spendable), text)
+
+
+@command.command("ledger")
+@click.argument("organization")
+@click.option("--before", type=click.IntRange(min=1), help="Continue below this entry number.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@lookup.product_option
+@answers()
+def ledger(organization: str, *, before: int | None, limit: int, product: str) -> Answer:
+    """Every movement with the balance after it, newest first."""
+    account = lookup.last_subscription(organization, product).marketplace
+    found = credits_queries.list_entries(account, before_sequence=before, limit=limit + 1)
+    page = found[:limit]
+    rest = page[-1].sequence if len(found) > limit else None
+    header = ("no", "booked", "kind", "amount", "balance", "by", "reason")
+    rows = [
+        (each.sequence, each.booked_at, each.kind, each.amount, each.balance_after, each.actor, each.reason)
+        for each in page
+    ]
+    text = output.table(header, rows, right=("no", "amount", "balance")) if rows else "The ledger is empty."
+    if rest is not None:
+        text += f"\n… more with --before {rest}"
+    return Answer({"results": [representations.entry(each) for each in page], "next": rest}, text)

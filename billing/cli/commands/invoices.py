@@ -1,0 +1,153 @@
+"""``mcpctl billing invoices``: drafting, issuing and reading them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from billing.accounts import queries as accounts_queries
+from billing.cli import environment, lookup, output
+from billing.cli.output import Answer, answers
+from billing.cli.parameters import INSTANT, REFERENCE
+from billing.invoicing import documents
+from billing.invoicing import operations as invoicing_operations
+from billing.invoicing import queries as invoicing_queries
+from billing.invoicing.errors import InvoiceNotFound
+from billing.kernel.errors import Conflict, NotFound
+from billing.models import Invoice, InvoiceStatus
+from billing.subscriptions import queries as subscriptions_queries
+
+_reference = click.argument("reference", type=REFERENCE, metavar="INVOICE|ORGANIZATION")
+
+
+class InvoiceAmbiguous(Conflict):
+    """The organization has several drafts, so its name does not say which one to issue."""
+
+    code = "invoice_ambiguous"
+
+
+class PeriodNotFound(NotFound):
+    """The subscription has no period at that time."""
+
+    code = "period_not_found"
+
+
+@click.group("invoices")
+def command() -> None:
+    """Draft, issue, show and list invoices.
+
+    An invoice is named by its id or number.
+    """
+
+
+@command.command("draft")
+@click.argument("organization")
+@click.option("--period", "within", type=INSTANT, help="A time in the period. [default: the last that ended]")
+@lookup.product_option
+@answers()
+def draft(organization: str, *, within: datetime | None, product: str) -> Answer:
+    """Draft the invoice of an ended period, or bring its draft up to the books. There is never a second one."""
+    subscription = lookup.last_subscription(organization, product)
+    period = subscriptions_queries.find_period(subscription, within) if within else None
+    if within is not None and period is None:
+        raise PeriodNotFound(f"The subscription has no period at {output.instant(within)}.", field="period")
+    return _show(
+        invoicing_operations.draft(
+            subscription=subscription,
+            actor=environment.actor(),
+            now=accounts_queries.now_for(subscription.organization),
+            period=period,
+        )
+    )
+
+
+@command.command("issue")
+@_reference
+@answers()
+def issue(reference: str) -> Answer:
+    """Close the period, give the number, freeze the invoice. Of an organization: its only draft."""
+    invoice = invoicing_queries.find_invoice(reference) or _only_draft(reference)
+    return _show(
+        invoicing_operations.issue(
+            invoice=invoice, actor=environment.actor(), now=accounts_queries.now_for(invoice.organization)
+        )
+    )
+
+
+@command.command("show")
+@_reference
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV, a row per line.")
+@answers()
+def show(reference: str, *, as_csv: bool) -> Answer:
+    """An invoice; of an organization the one drafted last. A draft is shown as the books are now."""
+    if invoicing_queries.find_invoice(reference) is not None:
+        invoice = invoicing_operations.read_invoice(reference=reference, actor=environment.actor())
+    else:
+        invoice = next(iter(_of_organization(reference, limit=1)), None) or _none(reference)
+    return _show(invoice, as_csv=as_csv)
+
+
+@command.command("list")
+@click.argument("organization")
+@click.option("--status", type=click.Choice([status.value for status in InvoiceStatus]))
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@answers()
+def list_invoices(organization: str, *, status: str | None, limit: int) -> Answer:
+    """An organization's invoices, the last drafted first."""
+    found = _of_organization(organization, limit=limit, status=status)
+    listed = [documents.as_dict(invoice) for invoice in found]
+    rows = [
+        (each["number"] or each["id"], each["status"], each["period"]["starts_at"][:10], each["period"]["ends_at"][:10],
+         each["total"], each["currency"])
+        for each in listed
+    ]  # fmt: skip
+    header = ("invoice", "status", "from", "to", "total", "currency")
+    text = output.table(header, rows, right=("total",)) if rows else "No invoices."
+    return Answer({"results": listed}, text)
+
+
+def _of_organization(reference: str, *, limit: int, status: str | None = None) -> list[Invoice]:
+    return invoicing_operations.read_invoices(
+        organization=accounts_queries.get_organization(reference),
+        actor=environment.actor(),
+        status=status,
+        limit=limit,
+    )
+
+
+def _only_draft(reference: str) -> Invoice:
+    drafts = _of_organization(reference, limit=2, status=InvoiceStatus.DRAFT.value)
+    if len(drafts) > 1:
+        raise InvoiceAmbiguous(f"{reference} has several drafts: name one by its id (see `invoices list`).")
+    return drafts[0] if drafts else _none(reference)
+
+
+def _none(reference: str) -> Invoice:
+    raise InvoiceNotFound
+
+
+def _show(invoice: Invoice, *, as_csv: bool = False) -> Answer:
+    document = documents.as_dict(invoice)
+    return Answer(document, documents.as_csv(invoice).rstrip("\r\n") if as_csv else _tell(document))
+
+
+def _tell(document: dict[str, Any]) -> str:
+    currency = document["currency"]
+    head: list[tuple[str, object]] = [
+        ("invoice", document["number"] or "without number"),
+        ("id", document["id"]),
+        ("status", document["status"]),
+        ("period", f"{document['period']['starts_at']} to {document['period']['ends_at']}"),
+    ]
+    if document["issued_at"]:
+        head += [("issued", document["issued_at"]), ("due", document["due_on"])]
+    rows: list[tuple[object, ...]] = [
+        (line["position"], line["description"], line["quantity"], f"{line['rate']} per {line['per']}", line["amount"])
+        for line in document["lines"]
+    ]
+    rows += [("", name, "", "", document[name]) for name in ("subtotal", "tax", "total")]
+    header = ("no", "line", "quantity", "rate", currency)
+    blank = [tuple(" " if value == "" else value for value in row) for row in rows]
+    return f"{output.pairs(head)}\n\n{output.table(header, blank, right=('no', 'quantity', currency))}"

@@ -1,0 +1,119 @@
+"""``mcpctl billing subscription``: what an organization is subscribed to."""
+
+from __future__ import annotations
+
+import click
+from django.utils import timezone
+
+from billing.accounts import queries as accounts_queries
+from billing.cli import environment, lookup, output
+from billing.cli.output import Answer, answers
+from billing.cli.parameters import CODE, REASON
+from billing.lifecycle import cancel as lifecycle_cancel
+from billing.lifecycle import statuses
+from billing.models import Status, Subscription
+from billing.reporting import representations
+from billing.service import BillingService
+from billing.subscriptions import queries as subscriptions_queries
+
+_version = click.option(
+    "--version", type=click.IntRange(min=1), help="Refuse unless the subscription is at this version."
+)
+
+
+@click.group("subscription")
+def command() -> None:
+    """Show, set or cancel an organization's subscription."""
+
+
+@command.command("show")
+@click.argument("organization")
+@lookup.product_option
+@answers()
+def show(organization: str, product: str) -> Answer:
+    """The live subscription, or else the one that ended last."""
+    return _show(lookup.last_subscription(organization, product))
+
+
+@command.command("set")
+@click.argument("organization")
+@click.option("--plan", type=CODE, help="Subscribe to this plan, or change to it now.")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Bring it to this status.")
+@click.option("--currency", type=CODE, help="Of a new subscription. [default: the organization's]")
+@_version
+@lookup.product_option
+@answers()
+def set_subscription(
+    organization: str,
+    *,
+    plan: str | None,
+    status: str | None,
+    currency: str | None,
+    version: int | None,
+    product: str,
+) -> Answer:
+    """Change plan, status or both; an organization without a subscription gets one of --plan."""
+    if plan is None and status is None:
+        raise click.UsageError("Name a --plan, a --status, or both.")
+    found = accounts_queries.get_organization(organization)
+    now = accounts_queries.now_for(found)
+    if plan is None and status is not None:
+        live = lookup.live_subscription(found, product)
+        return _show(
+            statuses.set_status(
+                subscription=live, status=status, actor=environment.actor(), now=now, expected_version=version
+            )
+        )
+    expected = lookup.live_subscription(found, product).id if version is not None else None
+    return _show(
+        BillingService.upsert_subscription(
+            found,
+            plan or "",
+            actor=environment.actor(),
+            expected_subscription_id=expected,
+            expected_version=version,
+            currency=currency,
+            status=status,
+            now=timezone.now(),
+        )
+    )
+
+
+@command.command("cancel")
+@click.argument("organization")
+@click.option("--reason", type=REASON, default="by an operator", show_default=True)
+@_version
+@lookup.product_option
+@answers()
+def cancel(organization: str, *, reason: str, version: int | None, product: str) -> Answer:
+    """End the subscription now. What was bought comes along if the organization returns."""
+    found = accounts_queries.get_organization(organization)
+    return _show(
+        lifecycle_cancel.cancel_now(
+            subscription=lookup.live_subscription(found, product),
+            actor=environment.actor(),
+            now=accounts_queries.now_for(found),
+            reason=reason,
+            expected_version=version,
+        )
+    )
+
+
+def _show(subscription: Subscription) -> Answer:
+    at = accounts_queries.now_for(subscription.organization)
+    period = subscriptions_queries.find_period(subscription, at)
+    rows: list[tuple[str, object]] = [
+        ("organization", subscription.organization.slug),
+        ("plan", f"{subscription.plan.code} v{subscription.plan.version} ({subscription.plan.name})"),
+        ("product", subscription.product),
+        ("status", subscription.status),
+        ("currency", subscription.currency),
+        ("since", subscription.starts_at),
+        ("trial until", subscription.trial_ends_at),
+        ("period", f"{output.instant(period.starts_at)} to {output.instant(period.ends_at)}" if period else None),
+        ("ended", subscription.ended_at),
+        ("credits", subscription.marketplace.credit_balance),
+        ("version", subscription.version),
+        ("id", subscription.id),
+    ]
+    return Answer(representations.subscription(subscription, period), output.pairs(rows))
