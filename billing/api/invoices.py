@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 
@@ -12,7 +13,7 @@ from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery, TimeKey
 from billing.api.wire import Id, Nothing, Request
-from billing.invoicing import documents
+from billing.invoicing import documents, pdf
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import InvoiceNotFound, PeriodNotOfSubscription
@@ -20,6 +21,7 @@ from billing.models import Invoice, Subscription, SubscriptionPeriod
 from billing.reporting.shapes import InvoiceDocument
 
 CSV = "text/csv"
+PDF = "application/pdf"
 
 
 class Period(Request, frozen=True):
@@ -29,7 +31,7 @@ class Period(Request, frozen=True):
 
 
 class InvoiceQuery(Request, frozen=True):
-    format: Literal["json", "csv"] | None = None
+    format: Literal["json", "csv", "pdf"] | None = None
 
 
 class InvoicesQuery(PageQuery, frozen=True):
@@ -96,23 +98,39 @@ class SubscriptionInvoices(ApiView):
 
 class InvoiceDetail(ApiView):
     @endpoint(
-        "Read an invoice", responses={200: InvoiceDocument}, act=Act.READ, tag="invoices", media={CSV: "text/csv"}
+        "Read an invoice",
+        responses={200: InvoiceDocument},
+        act=Act.READ,
+        tag="invoices",
+        media={CSV: "text/csv", PDF: "application/pdf"},
     )
     def get(self, call: Call[Nothing, InvoiceQuery], invoice_id: str) -> Answer | HttpResponse:
-        """By id or number; as CSV with ``?format=csv``, ``.csv`` or ``Accept: text/csv``."""
-        reference, is_csv = invoice_id, call.query.format == "csv"
-        if call.query.format is None:
-            is_csv = invoice_id.endswith(".csv") or CSV in call.request.META.get("HTTP_ACCEPT", "")
-            reference = invoice_id.removesuffix(".csv")
+        """By id or number; as CSV or PDF with ``?format=``, ``.csv``, ``.pdf`` or an ``Accept`` header that says so."""
+        reference, shape = _shape(invoice_id, call.query.format, call.request.META.get("HTTP_ACCEPT", ""))
         invoice = invoicing_operations.read_invoice(reference=reference, actor=call.actor)
-        if not is_csv:
-            return Answer(200, documents.as_dict(invoice))
-        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in invoice.number or str(invoice.id))
-        return HttpResponse(
-            documents.as_csv(invoice),
-            content_type=f"{CSV}; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"},
-        )
+        document = documents.as_dict(invoice)
+        if shape == "csv":
+            return _file(invoice, documents.as_csv(invoice), f"{CSV}; charset=utf-8", shape)
+        if shape == "pdf":
+            return _file(invoice, pdf.render(document, zone=ZoneInfo(invoice.organization.zone)), PDF, shape)
+        return Answer(200, document)
+
+
+def _shape(invoice_id: str, wanted: str | None, accept: str) -> tuple[str, str]:
+    """The invoice's reference and the form it is asked for in: the query says, else the ending, else the header."""
+    for shape, media_type in (("csv", CSV), ("pdf", PDF)):
+        if wanted == shape or (wanted is None and (invoice_id.endswith(f".{shape}") or media_type in accept)):
+            return invoice_id.removesuffix(f".{shape}"), shape
+    return invoice_id, "json"
+
+
+def _file(invoice: Invoice, content: str | bytes, content_type: str, ending: str) -> HttpResponse:
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in invoice.number or str(invoice.id))
+    return HttpResponse(
+        content,
+        content_type=content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"},
+    )
 
 
 class IssueInvoice(ApiView):

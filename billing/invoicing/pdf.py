@@ -1,0 +1,87 @@
+"""An invoice as PDF: the numbers of ``documents.as_dict``, set by Typst in this process (about 20 ms).
+
+The template is a file beside this one and the invoice goes in as data: nothing that a customer or a catalog wrote is
+ever evaluated. Fonts are the ones that the compiler brings, so a page looks the same on every machine. PDF/A-3b, for
+archives.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import typst
+
+from billing.invoicing import wording
+from billing.kernel.errors import InvariantViolation
+from billing.kernel.periods import Span
+
+TEMPLATE = Path(__file__).with_name("invoice.typ")
+STANDARD: Literal["a-3b"] = "a-3b"
+
+
+def render(document: dict[str, Any], *, zone: ZoneInfo) -> bytes:
+    """The PDF of an invoice document; its days are those of ``zone``. A draft says on every page that it is one."""
+    data = json.dumps(_shown(document, zone))
+    rendered = typst.compile(
+        TEMPLATE.read_bytes(), sys_inputs={"data": data}, ignore_system_fonts=True, pdf_standards=STANDARD
+    )
+    if not isinstance(rendered, bytes):
+        raise InvariantViolation("the compiler returned several files for one document")
+    return rendered
+
+
+def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    issued_at = document["issued_at"]
+    return {
+        "title": "Invoice" if document["status"] != "draft" else "Draft invoice",
+        "number": document["number"] or "not issued",
+        "is_draft": document["status"] in ("draft", "preview"),
+        "is_void": document["status"] == "void",
+        "currency": document["currency"],
+        "issued_on": wording.day(_at(issued_at), zone) if issued_at else "",
+        "due_on": _date(document["due_on"]) if document["due_on"] else "",
+        "period": wording.days(_span(document["period"]), zone),
+        "issuer": _party(document["issuer"]),
+        "customer": _party(document["customer"]),
+        "lines": [
+            {
+                "description": line["description"],
+                "quantity": _grouped(line["quantity"]),
+                "price": line["rate"] if line["per"] == "1" else f"{line['rate']} / {_grouped(line['per'])}",
+                "amount": _grouped(line["amount"]),
+            }
+            for line in document["lines"]
+        ],
+        "subtotal": _grouped(document["subtotal"]),
+        "tax": _grouped(document["tax"]),
+        "total": _grouped(document["total"]),
+    }
+
+
+def _party(party: dict[str, Any]) -> list[str]:
+    """Name first, then the lines of an address, in the order given; empty ones left out."""
+    address = str(party.get("address") or "").splitlines()
+    contact = [str(party[name]) for name in ("billing_email",) if party.get(name)]
+    return [line for line in (str(party.get("name") or ""), *address, *contact) if line.strip()]
+
+
+def _grouped(number: str) -> str:
+    """``3059974.5`` as ``3,059,974.5``: for the eye; the numbers themselves are the JSON's."""
+    return format(Decimal(number), ",f")
+
+
+def _date(text: str) -> str:
+    return wording.day(datetime.fromisoformat(f"{text}T12:00:00+00:00"), ZoneInfo("UTC"))
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _span(period: dict[str, str]) -> Span:
+    return Span(_at(period["starts_at"]), _at(period["ends_at"]))
