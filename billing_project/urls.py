@@ -6,4 +6,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", include("billing.api.urls")),
     path("", include("billing.observability")),
+    path("", include("marketplace.urls")),
 ]

@@ -1,0 +1,254 @@
+"""The dashboard of one organization as a page shows it: frozen, from its posture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from billing.accounts import actors
+from billing.accounts.actors import Act, Actor
+from billing.models import EntitlementKind, OnLimit, Organization
+from billing.reporting.picture import EntitlementView, GrantView, InvoiceView, Posture
+from billing.reporting.posture import posture
+from marketplace import wording
+from marketplace.wording import Label, Moment
+
+NEAR = Decimal("0.8")
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationChoice:
+    slug: str
+    name: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionCard:
+    plan: str
+    plan_version: int
+    status: Label
+    period: tuple[Moment, Moment] | None
+    renews_at: Moment | None
+    trial_ends_at: Moment | None
+    ended_at: Moment | None
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeterBar:
+    """A limit and what is used of it. ``permille`` fills the bar (0 to 1000); ``tone`` is calm, warn or bad."""
+
+    name: str
+    used: str
+    limit: str
+    unit: str
+    cadence: str
+    permille: int | None
+    tone: str
+    note: str
+    resets_at: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    name: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    name: str
+    unit: str
+    lifetime: str
+    month: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    kind: str
+    remaining: str
+    granted: str
+    note: str
+    expires_at: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    booked_at: Moment
+    kind: str
+    reason: str
+    amount: str
+    balance_after: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    reference: str
+    number: str
+    status: Label
+    period: tuple[Moment, Moment]
+    due_on: str
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardPage:
+    """``sees_money`` is what finance, admins and owners have and members have not: credits and invoices."""
+
+    slug: str
+    name: str
+    zone: str
+    sandbox_at: Moment | None
+    organizations: tuple[OrganizationChoice, ...]
+    subscription: SubscriptionCard | None
+    bars: tuple[MeterBar, ...]
+    switches: tuple[Switch, ...]
+    use: tuple[UseRow, ...]
+    sees_money: bool
+    credit_balance: str
+    credits_spendable: str
+    grants: tuple[GrantRow, ...]
+    entries: tuple[EntryRow, ...]
+    invoices: tuple[InvoiceRow, ...]
+
+
+def list_organizations(actor: Actor) -> list[Organization]:
+    """Those that the person is a member of, by name."""
+    return list(Organization.objects.filter(id__in=actor.roles.keys()).order_by("name", "slug"))
+
+
+def dashboard_page(
+    *, organization: Organization, choices: list[Organization], actor: Actor, now: datetime
+) -> DashboardPage:
+    """Raises ``OrganizationNotFound`` or ``Forbidden`` where ``actor`` may not read ``organization``."""
+    actors.require(actor, Act.READ, organization)
+    sees_money = actors.may(actor, Act.PREVIEW, organization)
+    found = posture(organization, now)
+    zone = ZoneInfo(found.zone)
+    metered = [line for line in found.entitlements if line.kind == EntitlementKind.METERED]
+    return DashboardPage(
+        slug=found.slug,
+        name=found.name,
+        zone=found.zone,
+        sandbox_at=wording.moment(found.at, zone) if found.is_sandbox else None,
+        organizations=tuple(
+            OrganizationChoice(each.slug, each.name, is_chosen=each.id == organization.id) for each in choices
+        ),
+        subscription=_subscription(found, zone),
+        bars=tuple(_bar(line, zone) for line in metered),
+        switches=tuple(
+            Switch(wording.name(line.key), line.enabled)
+            for line in found.entitlements
+            if line.kind == EntitlementKind.BOOLEAN
+        ),
+        use=tuple(
+            UseRow(
+                wording.name(row.meter),
+                row.unit,
+                wording.number(row.lifetime),
+                wording.number(row.month),
+                wording.number(row.period),
+            )
+            for row in found.use
+        ),
+        sees_money=sees_money,
+        credit_balance=wording.number(found.credit_balance) if sees_money else "",
+        credits_spendable=wording.number(found.credits_spendable) if sees_money else "",
+        grants=tuple(_grant(grant, found.at, zone) for grant in found.grants) if sees_money else (),
+        entries=tuple(
+            EntryRow(
+                wording.moment(entry.booked_at, zone),
+                wording.entry_kind(entry.kind),
+                "" if entry.reason.lower() == wording.entry_kind(entry.kind).lower() else entry.reason,
+                wording.signed(entry.amount),
+                wording.number(entry.balance_after),
+            )
+            for entry in found.entries
+        )
+        if sees_money
+        else (),
+        invoices=tuple(_invoice(row, zone) for row in found.invoices) if sees_money else (),
+    )
+
+
+def _subscription(found: Posture, zone: ZoneInfo) -> SubscriptionCard | None:
+    view = found.subscription
+    if view is None:
+        return None
+    period = found.period
+    is_trial = view.status == "trialing"
+    return SubscriptionCard(
+        plan=view.plan_name,
+        plan_version=view.plan_version,
+        status=wording.status(view.status),
+        period=(wording.moment(period.starts_at, zone), wording.moment(period.ends_at, zone)) if period else None,
+        renews_at=wording.moment(found.next_renewal_at, zone) if found.next_renewal_at and not is_trial else None,
+        trial_ends_at=wording.moment(view.trial_ends_at, zone) if view.trial_ends_at and is_trial else None,
+        ended_at=wording.moment(view.ended_at, zone) if view.ended_at else None,
+        advice=_ADVICE.get(view.status, ""),
+    )
+
+
+_ADVICE = {
+    "incomplete": "Nothing can be used until the payment is confirmed.",
+    "past_due": "A payment is missing, and use is refused until it is made.",
+    "paused": "Use is refused while the subscription is paused.",
+    "canceled": "Choose a plan to come back: what you bought is kept.",
+    "expired": "Choose a plan to come back: what you bought is kept.",
+}
+
+
+def _bar(line: EntitlementView, zone: ZoneInfo) -> MeterBar:
+    permille, tone, note = None, "calm", ""
+    is_blocking = line.on_limit == OnLimit.BLOCK
+    if line.limit is not None:
+        share = line.used / line.limit if line.limit else Decimal(1)
+        permille = min(1000, int(share * 1000)) if line.limit else 0
+        if line.limit == 0:
+            note = "Not included"
+        elif share >= 1:
+            tone = "bad" if is_blocking else "warn"
+            note = "Used up" if is_blocking else f"{wording.number(line.overage)} beyond the limit, billed by use"
+        elif share >= NEAR:
+            tone, note = "warn", "Nearly used up"
+    return MeterBar(
+        name=wording.name(line.key),
+        used=wording.number(line.used),
+        limit="unlimited" if line.limit is None else wording.number(line.limit),
+        unit=line.unit,
+        cadence=wording.cadence(line.cadence),
+        permille=permille,
+        tone=tone,
+        note=note,
+        resets_at=wording.moment(line.resets_at, zone) if line.resets_at else None,
+    )
+
+
+def _grant(grant: GrantView, at: datetime, zone: ZoneInfo) -> GrantRow:
+    note = ""
+    if grant.starts_at > at:
+        note = f"From {wording.day(grant.starts_at, zone).text}"
+    elif not grant.is_spendable:
+        note = "Expired"
+    return GrantRow(
+        kind=wording.grant_kind(grant.kind),
+        remaining=wording.number(grant.remaining),
+        granted=wording.number(grant.granted),
+        note=note,
+        expires_at=wording.moment(grant.expires_at, zone) if grant.expires_at else None,
+    )
+
+
+def _invoice(row: InvoiceView, zone: ZoneInfo) -> InvoiceRow:
+    return InvoiceRow(
+        reference=str(row.id),
+        number=row.number or "No number yet",
+        status=wording.invoice_status(row.status),
+        period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone)),
+        due_on=wording.on(row.due_on) if row.due_on else "",
+        total=f"{row.total} {row.currency}" if row.total else "",
+    )

@@ -1,0 +1,22 @@
+"""Paths of the pages. No path of ours ends in a slash, except the dashboard's, which are folders."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from marketplace import views
+from marketplace.forms import SignInForm
+
+urlpatterns = [
+    path("", views.plans, name="plans"),
+    path(
+        "login",
+        LoginView.as_view(
+            template_name="marketplace/login.html", authentication_form=SignInForm, redirect_authenticated_user=True
+        ),
+        name="login",
+    ),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("dashboard/", views.dashboard_start, name="dashboard-start"),
+    path("dashboard/<slug:slug>/", views.organization_dashboard, name="dashboard"),
+    path("dashboard/<slug:slug>/invoices/<uuid:invoice_id>/", views.invoice, name="invoice"),
+]
