@@ -56,6 +56,14 @@ def test_eight_changes_at_once_make_one_version() -> None:
     assert CatalogState.objects.get().version == 2
 
 
+def test_eight_additions_at_once_make_one_plan() -> None:
+    operations.sync(spec=parsing.load(TEXT), actor="cli:ada", now=NOW)
+    more = parsing.load(TEXT.replace("plans: {", "plans: {free: {}, "))
+    at_once(lambda _: operations.sync(spec=more, actor="cli:ada", now=NOW), 8)
+    assert sorted(Plan.objects.values_list("code", "version")) == [("free", 1), ("pro", 1)]
+    assert CatalogState.objects.get().version == 2
+
+
 def test_two_files_at_once_end_as_one_of_them() -> None:
     specs = [parsing.load(TEXT), parsing.load(DEARER)]
     at_once(lambda number: operations.sync(spec=specs[number % 2], actor="cli:ada", now=NOW), 8)
@@ -71,6 +79,25 @@ def test_32_first_requests_make_one_lab_standard() -> None:
     assert [plan.code for plan in queries.list_plans_for_shop()] == ["lab_standard"]
     assert (Plan.objects.count(), CatalogState.objects.get().version) == (1, 1)
     assert AuditEntry.objects.count() == 1
+
+
+def test_lab_standard_does_not_push_out_a_catalog_that_was_faster() -> None:
+    synced, asked = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with transaction.atomic():
+            operations.sync(spec=parsing.load(TEXT), actor="cli:ada", now=NOW)
+            synced.set()
+            assert not asked.wait(timeout=0.5)
+
+    def look() -> None:
+        assert synced.wait(timeout=30)
+        operations.bootstrap_lab_standard(now=NOW)
+        asked.set()
+
+    at_once(lambda number: (change, look)[number](), 2)
+    assert [plan.code for plan in queries.list_plans_for_shop()] == ["pro"]
+    assert queries.default_plan_code() == "pro"
 
 
 def test_a_version_is_not_rewritten_under_its_first_subscriber() -> None:

@@ -173,6 +173,15 @@ def test_subscribers_of_older_versions_count_with_the_limit_that_they_have() -> 
     )
 
 
+def test_a_version_that_allows_no_more_than_the_new_one_is_not_lowered() -> None:
+    operations.sync(spec=parsing.load(TEXT.replace("limit: 100", "limit: 30")), actor="cli:ada", now=NOW)
+    used(customer("old"), "run", 60, "monthly", MARCH)
+    operations.sync(spec=parsing.load(TEXT), actor="cli:ada", now=NOW)
+    assert over(TEXT.replace("limit: 100", "limit: 40")) == []
+    used(customer("new"), "run", 60, "monthly", MARCH)
+    assert over(TEXT.replace("limit: 100", "limit: 40")) == [("new", "runs", 60)]
+
+
 def test_a_sandbox_is_judged_by_its_own_clock() -> None:
     acme = customer("acme", is_sandbox=True, clock_at=factories.at("2026-02-10"))
     used(acme, "run", 99, "monthly", FEBRUARY)

@@ -18,16 +18,16 @@ NOW = factories.at("2026-03-01")
 TEXT = """\
 default_plan: free
 events:
-  case_created: [vip, max_cases, day_cases]
+  case_created: [vip, max_cases, open_cases]
   draw: {guards: [draws], product: lab}
   seen: []
 plans:
-  free: {order: 2, limits: {max_cases: 3, day_cases: null}}
+  free: {order: 2, limits: {max_cases: 3, open_cases: null}}
   pro:
     order: 1
     price: {USD: "49.00", JPY: 5000}
     credit_price: {USD: "10"}
-    limits: {vip: true, flag: false, day_cases: 5}
+    limits: {vip: true, flag: false, open_cases: 5}
     entitlements:
       max_cases:
         limit: 100
@@ -89,7 +89,7 @@ def test_the_shop_is_read_in_four_statements(django_assert_num_queries: DjangoAs
             for plan in queries.list_plans_for_shop()
         }
     assert shown == {
-        "pro": (1, ["JPY", "USD"], [0, 0, 2, 0]),
+        "pro": (1, ["JPY", "USD"], [0, 2, 0, 0]),
         "free": (2, [], [0, 0, 0]),
         "lab": (2, [], [0]),
     }
@@ -121,7 +121,7 @@ def test_a_compiled_plan_says_what_guards_a_meter() -> None:
     assert guards.booleans == (BooleanGuard("vip", enabled=True),)
     # The limit that blocks is asked first, whatever the names.
     assert [(guard.key, guard.blocks, guard.limit, guard.cadence) for guard in guards.metered] == [
-        ("day_cases", True, Decimal(5), Cadence.NEVER),
+        ("open_cases", True, Decimal(5), Cadence.NEVER),
         ("max_cases", False, Decimal(100), Cadence.MONTHLY),
     ]
     assert guards.priced == guards.metered[1]
@@ -133,7 +133,7 @@ def test_a_compiled_plan_says_what_guards_a_meter() -> None:
     assert compiled.credit_rates == {"USD": Decimal(10)}
     assert compiled.booleans == {"flag": False, "vip": True}
     assert compiled.meters_by_key == {
-        "day_cases": ("case_created",),
+        "open_cases": ("case_created",),
         "flag": (),
         "max_cases": ("case_created",),
         "vip": ("case_created",),
@@ -153,15 +153,15 @@ def test_a_compiled_plan_is_kept_until_its_content_changes() -> None:
     assert queries.compiled_plan(plan.id) is first
     assert queries.compiled_plan(plan.id, plan.content_digest) is first
     operations.sync(spec=parsing.load(TEXT.replace("max_cases: 3", "max_cases: 4")), actor="cli:ada", now=NOW)
-    assert queries.compiled_plan(plan.id).guards("case_created").metered[1].limit == 4
+    assert queries.compiled_plan(plan.id).guards("case_created").metered[0].limit == 4
 
 
 def test_an_outdated_digest_does_not_put_new_content_under_old_terms() -> None:
     plan = queries.get_plan("free")
     operations.sync(spec=parsing.load(TEXT.replace("max_cases: 3", "max_cases: 4")), actor="cli:ada", now=NOW)
-    assert queries.compiled_plan(plan.id, plan.content_digest).guards("case_created").metered[1].limit == 4
+    assert queries.compiled_plan(plan.id, plan.content_digest).guards("case_created").metered[0].limit == 4
     operations.sync(spec=parsing.load(TEXT), actor="cli:ada", now=NOW)
-    assert queries.compiled_plan(plan.id, plan.content_digest).guards("case_created").metered[1].limit == 3
+    assert queries.compiled_plan(plan.id, plan.content_digest).guards("case_created").metered[0].limit == 3
 
 
 def test_compiling_a_plan_that_is_not_there_is_loud() -> None:
