@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
@@ -73,6 +74,7 @@ class BillingService:
         return usage.record(offers, now=now or timezone.now())
 
     @staticmethod
+    @transaction.atomic
     def upsert_subscription(
         organization: Reference,
         plan_code: str,

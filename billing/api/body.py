@@ -133,7 +133,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check(value: Any, path: _Path, *, values: bool) -> None:
     """Refuse what is nested too deep and, where ``values``, text and numbers that are not accepted."""
-    if len(path) > DEPTH_MAX:
+    if isinstance(value, dict | list) and len(path) >= DEPTH_MAX:
         raise _too_deep()
     if isinstance(value, dict):
         for key, item in value.items():

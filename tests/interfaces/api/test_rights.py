@@ -1,0 +1,218 @@
+"""Who may do what through the API: scopes of keys, roles of people, groups of staff."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from billing.accounts import operations
+from billing.models import AuditEntry, User
+from tests.support.api import CLI, Api, World, rows
+
+# Everything an organization's key or person may try on its own organization, and the scope that it takes.
+ACTS: dict[str, tuple[str, str, Any, str]] = {
+    "organization": ("GET", "/billing/organizations/acme", None, "read"),
+    "subscription": ("GET", "/billing/organizations/acme/subscription", None, "read"),
+    "subscriptions": ("GET", "/billing/organizations/acme/subscriptions", None, "read"),
+    "counters": ("GET", "/billing/organizations/acme/usage", None, "read"),
+    "check": ("POST", "/billing/organizations/acme/quotas/check", {"event": "tokens"}, "read"),
+    "read subscription": ("GET", "/billing/subscriptions/{sub}", None, "read"),
+    "credits": ("GET", "/billing/subscriptions/{sub}/credits", None, "read"),
+    "ledger": ("GET", "/billing/subscriptions/{sub}/credits/ledger", None, "read"),
+    "invoices": ("GET", "/billing/subscriptions/{sub}/invoices", None, "read"),
+    "invoice": ("GET", "/billing/invoices/{inv}", None, "read"),
+    "preview": ("GET", "/billing/subscriptions/{sub}/invoices/preview", None, "preview"),
+    "record": (
+        "POST",
+        "/billing/organizations/acme/quotas/check",
+        {"event": "tokens", "record_usage": True},
+        "usage",
+    ),
+    "usage": ("POST", "/billing/usage", {"organization": "acme", "meter": "tokens", "quantity": 1}, "usage"),
+    "cancel": ("POST", "/billing/subscriptions/{sub}/cancel", {}, "subscribe"),
+    "change plan": ("POST", "/billing/organizations/acme/subscription", {"plan_code": "scale"}, "subscribe"),
+    "hidden plan": ("POST", "/billing/organizations/acme/subscription", {"plan_code": "hidden"}, "subscriptions"),
+    "status": (
+        "POST",
+        "/billing/organizations/acme/subscription",
+        {"plan_code": "team", "status": "canceled"},
+        "subscriptions",
+    ),
+    "backdate": (
+        "POST",
+        "/billing/organizations/acme/subscription",
+        {"plan_code": "team", "starts_at": "2023-11-01T00:00:00Z"},
+        "subscriptions",
+    ),
+    "activate": ("POST", "/billing/subscriptions/{sub}/activate", {}, "subscriptions"),
+    "keys": ("GET", "/billing/organizations/acme/keys", None, "keys"),
+    "new key": ("POST", "/billing/organizations/acme/keys", {"name": "k", "scopes": ["read"]}, "keys"),
+    "advance": ("POST", "/billing/organizations/acme/clock/advance", {"to": "2024-01-05T00:00:00Z"}, "clock"),
+    "adjust": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": 5, "reason": "r"}, "credits"),
+    "take": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": -5, "reason": "r"}, "credits"),
+    "draft": ("POST", "/billing/subscriptions/{sub}/invoices/draft", {}, "invoices"),
+    "issue": ("POST", "/billing/invoices/{inv}/issue", {}, "invoices"),
+    "new organization": ("POST", "/billing/organizations", {"slug": "fresh", "name": "Fresh"}, "organizations"),
+}
+CUSTOMER = {"read", "usage", "subscribe", "preview", "keys"}
+ROLES = {"owner": CUSTOMER, "admin": CUSTOMER, "finance": {"read", "preview"}, "member": {"read"}}
+STAFF: dict[str, set[str]] = {
+    "finance": {"read", "preview", "credits", "invoices"},
+    "support": {"read"},
+    "catalog": {"read"},
+    "marketplace": set(),
+}
+
+
+@pytest.fixture
+def invoice(world: World) -> str:
+    world.platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-05T00:00:00Z"})
+    return str(world.platform.post(f"/billing/subscriptions/{world.subscription.id}/invoices/draft").json["id"])
+
+
+def status_of(api: Api, world: World, invoice: str, name: str) -> int:
+    method, path, body, _ = ACTS[name]
+    path = path.format(sub=world.subscription.id, inv=invoice)
+    return (api.post(path, body) if method == "POST" else api.get(path)).status
+
+
+def assert_allowed_exactly(api: Api, world: World, invoice: str, name: str, allowed: set[str], otherwise: int) -> None:
+    before = rows()
+    status = status_of(api, world, invoice, name)
+    if ACTS[name][3] in allowed:
+        # Allowed is not yet successful: an active subscription cannot be confirmed once more, for one.
+        assert status in (200, 201, 402, 409)
+    else:
+        assert status == otherwise
+        assert rows() == before
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("scope", ["read", "usage", "subscribe", "preview", "clock"])
+def test_an_organization_key_with_one_scope(world: World, invoice: str, name: str, scope: str) -> None:
+    assert_allowed_exactly(world.with_scopes(scope), world, invoice, name, {scope}, 403)
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize(
+    "scope",
+    ["read", "usage", "subscribe", "preview", "keys", "subscriptions", "credits", "invoices", "organizations", "clock",
+     "catalog", "verify"],
+)  # fmt: skip
+def test_a_platform_key_with_one_scope(world: World, invoice: str, name: str, scope: str) -> None:
+    api = world.with_scopes(scope, platform=True)
+    # Subscribing as an operator is the wider right; a key to give away needs the scope that it gives, too.
+    allowed = {scope} | ({"subscribe"} if scope == "subscriptions" else set())
+    if name == "new key":
+        allowed = set()
+    assert_allowed_exactly(api, world, invoice, name, allowed, 403)
+
+
+def person(world: World, **fields: Any) -> tuple[User, Api]:
+    user = operations.create_user(email="p@example.com", password="correct horse battery")
+    User.objects.filter(id=user.id).update(**fields)
+    client = Client(enforce_csrf_checks=False)
+    client.force_login(user)
+    return user, Api(client=client)
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("role", ROLES)
+def test_a_member(world: World, invoice: str, name: str, role: str) -> None:
+    user, api = person(world)
+    operations.set_role(organization=world.acme, user=user, role=role, actor=CLI)
+    assert_allowed_exactly(api, world, invoice, name, ROLES[role], 403)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_member_of_another_organization(world: World, invoice: str, name: str) -> None:
+    user, api = person(world)
+    operations.set_role(organization=world.other, user=user, role="owner", actor=CLI)
+    assert_allowed_exactly(api, world, invoice, name, set(), 403 if name == "new organization" else 404)
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("group", STAFF)
+def test_staff(world: World, invoice: str, name: str, group: str) -> None:
+    user, api = person(world, is_staff=True, cleared_regions=["eu"])
+    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    unseen = 404 if group == "marketplace" and name != "new organization" else 403
+    assert_allowed_exactly(api, world, invoice, name, STAFF[group], unseen)
+
+
+@pytest.mark.parametrize("name", ["adjust", "draft", "issue"])
+def test_staff_of_another_region_are_refused_and_audited(world: World, invoice: str, name: str) -> None:
+    user, api = person(world, is_staff=True, cleared_regions=["us"])
+    user.groups.add(Group.objects.get_or_create(name="finance")[0])
+    before = AuditEntry.objects.count()
+    assert status_of(api, world, invoice, name) == 403
+    entry = AuditEntry.objects.get(actor=f"user:{user.id}")
+    assert entry.act in ("refused.credits", "refused.invoices")
+    assert AuditEntry.objects.count() == before + 1
+
+
+def test_groups_of_someone_who_is_no_staff_count_for_nothing(world: World, invoice: str) -> None:
+    user, api = person(world, cleared_regions=["*"])
+    user.groups.add(Group.objects.get_or_create(name="finance")[0])
+    assert status_of(api, world, invoice, "adjust") == 404
+
+
+def test_someone_inactive_is_nobody(world: World, invoice: str) -> None:
+    _, api = person(world, is_superuser=True)
+    assert status_of(api, world, invoice, "organization") == 200
+    User.objects.update(is_active=False)
+    assert status_of(api, world, invoice, "organization") == 401
+
+
+def test_a_superuser_may_everything(world: World, invoice: str) -> None:
+    _, api = person(world, is_superuser=True)
+    for name in ACTS:
+        assert status_of(api, world, invoice, name) in (200, 201, 402, 409), name
+
+
+def test_a_session_writes_with_a_csrf_token_only(world: World) -> None:
+    user, _ = person(world)
+    operations.set_role(organization=world.acme, user=user, role="owner", actor=CLI)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    api, path, body = Api(client=client), "/billing/organizations/acme/quotas/check", {"event": "tokens"}
+    assert api.get("/billing/organizations/acme").status == 200
+    refused = api.post(path, body)
+    assert (refused.status, refused.code) == (403, "csrf_failed")
+    token = "a" * 32
+    client.cookies["csrftoken"] = token
+    assert api.post(path, body, X_CSRFToken="b" * 32).status == 403
+    assert api.post(path, body, X_CSRFToken=token).status == 200
+
+
+def test_a_key_needs_no_csrf_token_and_beats_a_session(world: World) -> None:
+    user, _ = person(world)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    api = Api(world.own.key, client=client)
+    assert api.post("/billing/organizations/acme/quotas/check", {"event": "tokens"}).status == 200
+    api.key = "chk_live_wrong"
+    assert api.get("/billing/organizations/acme").status == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic abc", "Token {key}", "{key}", "Bearer {key}x", "Bearer x {key}", "Bearer \u00e9"],
+)
+def test_credentials_that_are_none(world: World, header: str) -> None:
+    answer = world.nobody.get("/billing/organizations/acme", Authorization=header.format(key=world.own.key))
+    assert (answer.status, answer.code) == (401, "authentication_failed")
+
+
+def test_a_revoked_key_is_refused_from_the_next_request_on(world: World) -> None:
+    made = world.platform.post("/billing/organizations/acme/keys", {"name": "k", "scopes": ["read"]}).json
+    api = Api(made["key"])
+    assert api.get("/billing/organizations/acme").status == 200
+    revoked = world.platform.delete(f"/billing/organizations/acme/keys/{made['id']}")
+    assert revoked.json["revoked_at"]
+    assert api.get("/billing/organizations/acme").status == 401
+    again = world.platform.delete(f"/billing/organizations/acme/keys/{made['id']}")
+    assert again.json["revoked_at"] == revoked.json["revoked_at"]
+    assert made["key"] not in repr(world.platform.get("/billing/organizations/acme/keys").json)
+    assert world.platform.delete(f"/billing/organizations/other/keys/{made['id']}").status == 404
