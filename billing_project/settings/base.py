@@ -6,7 +6,8 @@ from typing import Any
 
 import environ
 
-# Whatever reads the settings, shell or server or test, thereby binds @shared_task functions to our Celery app.
+# Whatever reads the settings (server, shell, command, test) thereby binds @shared_task functions to our Celery app;
+# without it a task's ``delay`` would go to Celery's default broker.
 from billing_project.celery import app as celery_app  # noqa: F401
 from billing_project.settings.logging import logging_config
 
@@ -121,9 +122,9 @@ CACHES = {
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than the hard time limit: a message that reappears while its task still runs would be run twice.
-    "visibility_timeout": 3600,
-    # A task whose worker was killed comes back after one sweep of a second or so; the defaults take over 100 s.
+    # Longer than the hard time limit below: a message that reappears while its task still runs is run twice.
+    "visibility_timeout": 600,
+    # How often to look for messages whose worker is gone; the defaults look every 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 2,
@@ -137,8 +138,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_SOFT_TIME_LIMIT = 1500
-CELERY_TASK_TIME_LIMIT = 1800
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
 # A request must not hang on a lost broker: the sweeps find the work in its rows.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 CELERY_TIMEZONE = "UTC"
@@ -167,7 +168,7 @@ LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = "/"
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     # Who may call is settled in billing/api/endpoint.py; the only plain views of the framework are public pages.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
