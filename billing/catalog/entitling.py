@@ -20,7 +20,7 @@ _CADENCE_BY_SUFFIX = {
     "_per_period": Cadence.PERIOD,
 }
 _METERED_KEYS = ("limit", "cadence", "on_limit", "credits_per_unit", "overage_price")
-PER_PLAN_MAX = 200
+EACH_MAX = 200
 
 
 def cadence_of(key: str) -> Cadence:
@@ -40,15 +40,18 @@ def read_all(limits: Node | None, entitlements: Node | None, where: str, problem
             problems.add(spec.line, f"{where}: {spec.key!r} is in limits (line {first}) and in entitlements")
         else:
             found[spec.key] = spec
-    if len(found) > PER_PLAN_MAX:
-        problems.add(0, f"{where} has more than {PER_PLAN_MAX} entitlements")
     return list(found.values())
 
 
 def _each(node: Node | None, where: str, form: str, problems: Problems) -> Iterator[EntitlementSpec]:
     reader = Reader(problems)
     mapping = reader.mapping(node, f"{where}: {form}") if node is not None else None
-    for key, entry in (mapping.entries if mapping else {}).items():
+    if mapping is None:
+        return
+    if len(mapping.entries) > EACH_MAX:
+        problems.add(mapping.line, f"{where}: {form} has more than {EACH_MAX} entries")
+        return
+    for key, entry in mapping.entries.items():
         if not reader.is_code(key, entry.line, f"{where}: {form}:"):
             continue
         label = f"{where}: {key}"

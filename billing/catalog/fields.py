@@ -12,6 +12,8 @@ from billing.catalog.tree import Mapping, Node, Scalar, Sequence
 from billing.kernel import money
 from billing.kernel.decimals import QUANTITY_PLACES, parse_decimal
 
+# A file of nothing but unknown keys is refused as fast as any other.
+UNKNOWN_SHOWN_MAX = 50
 CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _FOUND = {"text": "text", "integer": "an integer", "number": "a number", "boolean": "true or false", "null": "nothing"}
 
@@ -189,9 +191,11 @@ class Fields:
         return (self.reader.choice(node, self.label(key), options) if node else None) or default
 
     def finish(self) -> None:
-        for key, entry in self.mapping.entries.items():
-            if key not in self.asked:
-                near = difflib.get_close_matches(key[:60], self.asked, n=1)
-                hint = f", did you mean {near[0]!r}?" if near else ""
-                where = f" in {self.where}" if self.where else ""
-                self.problems.add(entry.line, f"unknown key {key[:60]!r}{where}{hint}")
+        where = f" in {self.where}" if self.where else ""
+        unknown = [key for key in self.mapping.entries if key not in self.asked]
+        for key in unknown[:UNKNOWN_SHOWN_MAX]:
+            near = difflib.get_close_matches(key[:60], self.asked, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            self.problems.add(self.line_of(key), f"unknown key {key[:60]!r}{where}{hint}")
+        if len(unknown) > UNKNOWN_SHOWN_MAX:
+            self.problems.add(self.line, f"{len(unknown) - UNKNOWN_SHOWN_MAX} more unknown keys{where}")

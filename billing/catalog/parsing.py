@@ -9,7 +9,7 @@ from billing.catalog.fields import Fields, Reader
 from billing.catalog.planning import PlanReader
 from billing.catalog.problems import CatalogInvalid, Problem, Problems
 from billing.catalog.schema import PRODUCT, CatalogSpec, MeterSpec, PlanSpec
-from billing.catalog.tree import Entry, Mapping, Node, Sequence
+from billing.catalog.tree import Entry, Mapping, Node, Scalar, Sequence
 
 PLANS_MAX = 200
 EVENTS_MAX = 1000
@@ -134,29 +134,26 @@ class _CatalogReader:
         if node is None:
             self.problems.add(1, "plans is missing")
             return ()
-        if isinstance(node, Sequence):
-            found = self._listed(node)
-        else:
-            mapping = self.reader.mapping(node, "plans")
-            if mapping is None:
-                return ()
-            found = [
-                self._plan(code, entry.line, entry.value)
-                for code, entry in mapping.entries.items()
-                if self.reader.is_code(code, entry.line, "plan")
-            ]
-            if not mapping.entries:
-                self.problems.add(node.line, "plans is empty")
-        if len(found) > PLANS_MAX:
-            self.problems.add(node.line, f"plans has more than {PLANS_MAX} entries")
+        if isinstance(node, Scalar):
+            self.reader.misfit(node, "plans", "a mapping")
             return ()
+        given = len(node.items if isinstance(node, Sequence) else node.entries)
+        if not 0 < given <= PLANS_MAX:
+            self.problems.add(node.line, f"plans has more than {PLANS_MAX} entries" if given else "plans is empty")
+            return ()
+        found = self._listed(node) if isinstance(node, Sequence) else self._mapped(node)
         return tuple(sorted(found, key=lambda plan: plan.code))
+
+    def _mapped(self, mapping: Mapping) -> list[PlanSpec]:
+        return [
+            self._plan(code, entry.line, entry.value)
+            for code, entry in mapping.entries.items()
+            if self.reader.is_code(code, entry.line, "plan")
+        ]
 
     def _listed(self, sequence: Sequence) -> list[PlanSpec]:
         first: dict[str, int] = {}
         found = []
-        if not sequence.items:
-            self.problems.add(sequence.line, "plans is empty")
         for item in sequence.items:
             mapping = self.reader.mapping(item, "plan")
             if mapping is None:

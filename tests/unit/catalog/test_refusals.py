@@ -1,5 +1,6 @@
 """A bad catalog is refused whole: every problem is named with file, line and reason."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,22 @@ def test_a_billion_laughs_are_refused_at_once() -> None:
         f"{name}: &{name} [*{before}, *{before}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     ]
     assert {reason.split(" ")[0] for _, reason in problems_of("\n".join(lines))} >= {"alias", "anchor"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: 1\nplans: {" + ", ".join(f"p{n}: {{}}" for n in range(201)) + "}\n", "plans has more than 200 entries"),
+        ("a: 1\nplans: [" + ", ".join(f"{{code: p{n}}}" for n in range(201)) + "]\n", "plans has more than 200"),
+        ("a: 1\nevents: {" + ", ".join(f"e{n}: []" for n in range(1001)) + "}\n", "events has more than 1000"),
+        ("a: 1\nplans: {p: {limits: {" + ", ".join(f"k{n}: 1" for n in range(60_000)) + "}}}\n", "more than 200"),
+        ("a: 1\n" + "".join(f"k{n}: 1\n" for n in range(60_000)), "59951 more unknown keys"),
+    ],
+)
+def test_sheer_size_is_refused_fast(text: str, reason: str) -> None:
+    before = time.process_time()
+    assert any(reason in why for _, why in problems_of(text))
+    assert time.process_time() - before < 5
 
 
 def test_depth_alone_cannot_exhaust_the_stack() -> None:
