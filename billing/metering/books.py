@@ -94,29 +94,43 @@ class WindowKey(NamedTuple):
     starts_at: datetime
 
 
+class Taken:
+    """What stands against limits in one stretch of time: the use of all subscriptions that share it."""
+
+    __slots__ = ("quantity",)
+
+    def __init__(self, quantity: Decimal) -> None:
+        self.quantity = quantity
+
+
 class Window:
-    """A usage window while it is decided on. ``row`` is None until its first event."""
+    """A usage window while it is decided on. ``row`` is None until its first event.
 
-    __slots__ = ("carried", "ends_at", "events", "key", "overage", "row", "used")
+    ``taken`` is shared with the windows of the organization's other subscriptions over the same calendar stretch: a
+    late event of the one that was left counts at once against the limit of the one that followed.
+    """
 
-    def __init__(self, key: WindowKey, ends_at: datetime, row: WindowRow | None, carried: Decimal) -> None:
+    __slots__ = ("_shared", "ends_at", "events", "key", "overage", "row", "used")
+
+    def __init__(self, key: WindowKey, ends_at: datetime, row: WindowRow | None, shared: Taken) -> None:
         self.key = key
         self.ends_at = ends_at
         self.row = row
-        self.carried = carried
         self.used = row.used if row else ZERO
         self.overage = row.overage if row else ZERO
         self.events = row.events if row else 0
+        self._shared = shared
 
     @property
     def taken(self) -> Decimal:
-        """All that stands against a limit here: this subscription's use and the earlier ones'."""
-        return self.carried + self.used
+        """All that stands against a limit here: this subscription's use and the other ones'."""
+        return self._shared.quantity
 
     def add(self, quantity: Decimal, overage: Decimal) -> None:
         self.used += quantity
         self.overage += overage
         self.events += 1
+        self._shared.quantity += quantity
 
 
 class Debit(NamedTuple):
@@ -178,6 +192,7 @@ class Books:
         self.accounts = {subscription.id: Account(subscription) for subscription in row.subscriptions}
         self.windows: dict[WindowKey, Window] = {}
         self.charges: dict[ChargeKey, Charge] = {}
+        self._shared: dict[tuple[object, ...], Taken] = {}
         self._rows = {
             WindowKey(window.subscription_id, window.meter, window.cadence, window.starts_at): window
             for window in row.windows
@@ -198,14 +213,21 @@ class Books:
         key = WindowKey(subscription_id, meter, cadence.value, span.starts_at)
         window = self.windows.get(key)
         if window is None:
-            carried = ZERO
-            if cadence is not Cadence.PERIOD:
-                # Coming back to a product resets nothing: what other subscriptions used in the window counts.
-                for other, row in self._rows.items():
-                    if other[1:] == key[1:] and other.subscription_id != subscription_id:
-                        carried += row.used
-            window = self.windows[key] = Window(key, span.ends_at, self._rows.get(key), carried)
+            window = self.windows[key] = Window(key, span.ends_at, self._rows.get(key), self._taken(key))
         return window
+
+    def _taken(self, key: WindowKey) -> Taken:
+        # Coming back to a product resets nothing: what other subscriptions used in a calendar window counts. A billing
+        # period is its subscription's own.
+        is_own = key.cadence == Cadence.PERIOD.value
+        stretch = key if is_own else key[1:]
+        taken = self._shared.get(stretch)
+        if taken is None:
+            used = sum(
+                (row.used for other, row in self._rows.items() if (other if is_own else other[1:]) == stretch), ZERO
+            )
+            taken = self._shared[stretch] = Taken(used)
+        return taken
 
     def charge(self, key: ChargeKey) -> Charge:
         return self.charges.setdefault(key, Charge())
