@@ -12,6 +12,8 @@ def logging_config(*, level: str) -> dict[str, Any]:
         "loggers": {
             # Django's own handlers would write each record a second time, as plain text.
             "django": {"handlers": [], "level": level, "propagate": True},
+            # Our own line per request says more than Django's warning about a 4xx, which carries the path as typed.
+            "django.request": {"handlers": [], "level": "ERROR", "propagate": True},
             "django.server": {"handlers": [], "level": level, "propagate": True},
         },
     }
