@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connections
@@ -59,7 +60,7 @@ plans:
 """
 
 
-def tenant(**fields: object) -> Organization:
+def tenant(**fields: Any) -> Organization:
     now = timezone.now()
     catalog_operations.sync(spec=parsing.load(CATALOG, name="test"), actor="test", now=now)
     organization = factories.organization(**fields)
@@ -68,11 +69,14 @@ def tenant(**fields: object) -> Organization:
     return organization
 
 
-def in_threads(count: int, act: Callable[[int], object]) -> list[object]:
+Result = TypeVar("Result")
+
+
+def in_threads(count: int, act: Callable[[int], Result]) -> list[Result]:
     """Run ``act(n)`` in ``count`` threads that start together, each on a connection of its own."""
     start = threading.Barrier(count)
 
-    def run(number: int) -> object:
+    def run(number: int) -> Result:
         try:
             start.wait()
             return act(number)
@@ -94,7 +98,7 @@ def test_32_connections_and_1600_offers_against_500_admit_exactly_500() -> None:
         )
         return Counter("yes" if o.allowed else "/".join(o.notes) for o in outcomes)
 
-    answers = sum(in_threads(32, act), Counter())  # type: ignore[call-overload]
+    answers = sum(in_threads(32, act), Counter[str]())
     assert answers == {"yes": 500, "billing:quota-exceeded:max_jobs": 1100}
     assert UsageEvent.objects.count() == 500
     assert UsageWindow.objects.get(cadence="never").used == 500
@@ -121,7 +125,7 @@ def test_overlapping_lists_neither_deadlock_nor_count_twice() -> None:
         offers = [Offer(organization, "token", Decimal(1), f"{n}") for n in range(30) for organization in turned]
         return sum(o.status == "accepted" for o in usage.record(offers, now=timezone.now()))
 
-    assert sum(in_threads(12, act)) == 120  # type: ignore[arg-type]
+    assert sum(in_threads(12, act)) == 120
     assert verify() == []
 
 
@@ -168,7 +172,7 @@ def test_a_plan_change_racing_with_use_overshoots_neither_limit() -> None:
         offers = (Offer(organization, "job", Decimal(1), f"{number}-{n}") for n in range(50))
         return sum(usage.record([offer], now=timezone.now())[0].status == "accepted" for offer in offers)
 
-    assert sum(in_threads(16, act)) == 600  # type: ignore[arg-type]
+    assert sum(in_threads(16, act)) == 600
     assert verify() == []
 
 
