@@ -191,9 +191,11 @@ def asking(organization_id: UUID, clock: Clock, offers: Sequence[Offer]) -> dict
         for offer in offers
         if offer.occurred_at is None or now - LATE_MAX <= offer.occurred_at <= now + AHEAD_MAX
     }
+    # Calendar windows hang on the day alone, and a list of a thousand is mostly of one.
+    days = {(meter, at.astimezone(zone).date()): at for meter, at in instants}
     windows = {
         (meter, cadence.value, calendar_window(cadence, at, zone).starts_at)
-        for meter, at in instants
+        for (meter, _), at in days.items()
         for cadence in CALENDAR
     }
     since = min((at for _, at in instants), default=now)
