@@ -25,6 +25,14 @@ from billing.models.credits import (
 from billing.models.infra import AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
 from billing.models.metering import RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
+from billing.models.notifications import (
+    DeliveryStatus,
+    PauseReason,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookSecret,
+)
 from billing.models.subscriptions import (
     LIVE,
     SERVED,
@@ -46,6 +54,7 @@ __all__ = [
     "CatalogState",
     "CreditEntry",
     "CreditGrant",
+    "DeliveryStatus",
     "DocumentCounter",
     "EntitlementKind",
     "EntitlementPrice",
@@ -63,6 +72,7 @@ __all__ = [
     "OnLimit",
     "Organization",
     "OutboxEvent",
+    "PauseReason",
     "PeriodKind",
     "Plan",
     "PlanEntitlement",
@@ -79,4 +89,8 @@ __all__ = [
     "UsageEventPayload",
     "UsageWindow",
     "User",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookSecret",
 ]
