@@ -261,6 +261,7 @@ def _offer(item: _Item, organization: Organization, key: str) -> Offer:
 # Refusals of the event itself, whatever the plan; the others are the plan's, and answered 402.
 _FIELD_BY_CODE = {
     "meter_undeclared": "meter",
+    "quantity_invalid": "quantity",
     "occurred_at_too_old": "occurred_at",
     "occurred_at_in_future": "occurred_at",
 }

@@ -12,6 +12,8 @@ QUANTITY_PLACES = 6
 RATE_PLACES = 12
 # One event or movement is bounded far below NUMERIC(20,6), so that sums of many still fit their columns.
 QUANTITY_MAX = Decimal("1000000000000")
+# The largest value of a NUMERIC(20,6) column: what a balance or the price of one event may come to.
+STORED_MAX = Decimal("99999999999999.999999")
 ZERO = Decimal(0)
 
 # ASCII digits only: int() and Decimal() also read "1_0", full-width digits and surrounding blanks.

@@ -159,13 +159,20 @@ def _refused(key: str, code: str, note: str, message: str) -> BillingQuotaOutcom
     )
 
 
+_FIELDS = {
+    "meter_undeclared": "event",
+    "quantity_invalid": "quantity",
+    "key_invalid": "idempotency_key",
+    "source_invalid": "source",
+}
+
+
 def _answer(outcome: Outcome, entitlement: str, *, record_usage: bool) -> BillingQuotaOutcome:
     refusal = outcome.refusal
     if outcome.status == "conflict":
         raise IdempotencyConflict(outcome.message, field="idempotency_key")
     if refusal is not None and refusal.note.startswith("billing:error:"):
-        field = {"meter_undeclared": "event", "quantity_invalid": "quantity"}.get(refusal.code, "occurred_at")
-        raise UsageInvalid(refusal.message, field=field, reason=refusal.code)
+        raise UsageInvalid(refusal.message, field=_FIELDS.get(refusal.code, "occurred_at"), reason=refusal.code)
     reading = _reading(outcome, entitlement)
     if reading and reading.is_metered and refusal is None and not record_usage:
         # A check decides as if it counted; what it shows is what was counted.

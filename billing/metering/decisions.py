@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.compiled import CompiledPlan, MeteredGuard, MeterGuards
 from billing.credits.allocation import Share, allocate
-from billing.kernel.decimals import QUANTITY_MAX, ZERO
+from billing.kernel.decimals import STORED_MAX, ZERO
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, Span, calendar_window
@@ -91,7 +91,7 @@ class Decider:
         known = self.books.known.get((offer.source, offer.key))
         if known is not None:
             return self._repeat(offer, known)
-        refusal = self._malformed(offer)
+        refusal = self._untimely(offer)
         if refusal is not None:
             return Outcome(offer, "refused", None, refusal)
         at = offer.occurred_at or self.now
@@ -117,13 +117,11 @@ class Decider:
         message = f"The key {offer.key!r} was used for another event."
         return Outcome(offer, "conflict", None, Refusal("idempotency_conflict", "", message))
 
-    def _malformed(self, offer: Offer) -> Refusal | None:
+    def _untimely(self, offer: Offer) -> Refusal | None:
         if offer.meter not in self.catalog.product_of:
             return Refusal(
                 "meter_undeclared", "billing:error:meter-undeclared", f"No event {offer.meter!r} is declared."
             )
-        if not ZERO < offer.quantity <= QUANTITY_MAX:
-            return Refusal("quantity_invalid", "billing:error:quantity-invalid", "The quantity must be positive.")
         if offer.occurred_at is not None and offer.occurred_at < self.now - LATE_MAX:
             message = f"Use can be reported up to {LATE_MAX.days} days late."
             return Refusal("occurred_at_too_old", "billing:error:occurred-at-too-old", message)
@@ -200,13 +198,20 @@ class Decider:
         if refusal is not None:
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         over, due, priced = _price(guards, windows, offer.quantity)
+        if due > STORED_MAX:
+            refusal = Refusal(
+                "quantity_invalid",
+                "billing:error:quantity-invalid",
+                "The quantity costs more credits than can be counted.",
+            )
+            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         account = self.books.accounts[subscription.id]
         shares, deficit = allocate(account.grants, credits=due, at=at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
                 "insufficient_credits",
                 f"billing:quota-exceeded:{priced.key}",
-                f"{priced.key}: {due} credits are needed and {due - deficit} are there.",
+                f"{priced.key}: {plain(due)} credits are needed and {plain(due - deficit)} are there.",
                 priced.key,
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
@@ -284,7 +289,7 @@ def _first_refusal(
             continue
         taken = windows[metered.cadence].taken
         if not quotas.fits(taken=taken, quantity=quantity, limit=metered.limit):
-            message = f"{metered.key}: {taken} of {metered.limit} are used and {quantity} more were asked for."
+            message = f"{metered.key}: {plain(taken)} of {plain(limit)} are used and {plain(quantity)} more were asked for."
             return Refusal("quota_exceeded", f"billing:quota-exceeded:{metered.key}", message, metered.key)
     return None
 

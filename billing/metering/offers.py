@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
@@ -29,7 +29,8 @@ class Offer:
     """One use to be counted.
 
     ``(organization, source, key)`` is its identity for ever. ``occurred_at`` None means now. ``quantity`` is positive
-    with at most six decimal places. ``payload`` is kept beside the event and read by no rule.
+    with at most six decimal places. ``payload``, a JSON object, is kept beside the event and read by no rule. What no
+    offer may be is refused by ``flaws``.
     """
 
     organization: Organization
@@ -47,7 +48,8 @@ class Offer:
         content = [
             self.meter,
             plain(self.quantity),
-            self.occurred_at,
+            # The same instant is the same content, whatever offset it was written with.
+            None if self.occurred_at is None else self.occurred_at.astimezone(UTC),
             self.service,
             sorted(self.guardrail_flags),
             self.payload,

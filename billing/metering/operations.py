@@ -14,6 +14,7 @@ from billing.infra import locks, logs, refusals
 from billing.metering import store
 from billing.metering.books import Books
 from billing.metering.decisions import Catalog, Decider
+from billing.metering.flaws import find_flaw
 from billing.metering.offers import Offer, Outcome
 from billing.metering.store import Clock
 
@@ -26,8 +27,23 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
     it. Raises ``Busy`` if another writer holds the books for too long, and ``RenewalDue`` (nothing written) if a
     subscription in service has run off its spine.
     """
+    flaws = [find_flaw(offer) for offer in offers]
+    deciders, decided = _settle([offer for offer, flaw in zip(offers, flaws, strict=True) if flaw is None], now)
+    settled = iter(decided)
+    outcomes = [
+        Outcome(offer, "refused", None, flaw) if flaw else next(settled)
+        for offer, flaw in zip(offers, flaws, strict=True)
+    ]
+    # After the lock is released, on a connection of their own: counting must not make the next writer wait.
+    for organization in {offer.organization.id: offer.organization for offer in offers}.values():
+        at = deciders[organization.id].now if organization.id in deciders else organization.clock_at or now
+        _tell(organization.id, at, [o for o in outcomes if o.offer.organization.id == organization.id])
+    return outcomes
+
+
+def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider], list[Outcome]]:
     if not offers:
-        return []
+        return {}, []
     by_organization: dict[UUID, list[Offer]] = {}
     for offer in offers:
         by_organization.setdefault(offer.organization.id, []).append(offer)
@@ -36,10 +52,7 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
         deciders = _open(by_organization, now)
         outcomes = [deciders[offer.organization.id].decide(offer) for offer in offers]
         store.write(deciders.values())
-    # After the lock is released, on a connection of their own: counting must not make the next writer wait.
-    for organization_id, decider in deciders.items():
-        _tell(organization_id, decider.now, [o for o in outcomes if o.offer.organization.id == organization_id])
-    return outcomes
+    return deciders, outcomes
 
 
 def _open(by_organization: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:

@@ -17,13 +17,15 @@ from billing.kernel.decimals import ZERO
 from billing.kernel.periods import Cadence, calendar_window
 from billing.metering import store
 from billing.metering.decisions import Catalog, Decider
+from billing.metering.flaws import find_flaw
 from billing.metering.offers import GuardReading, Offer, Outcome
 from billing.models import Organization, UsageEvent, UsageWindow
 
 
 def preview(offer: Offer, *, now: datetime) -> Outcome:
     """Decide as ``operations.record`` would and write nothing. Raises ``RenewalDue`` like it."""
-    return _decider(offer, now).decide(offer)
+    flaw = find_flaw(offer, is_preview=True)
+    return Outcome(offer, "refused", None, flaw) if flaw else _decider(offer, now).decide(offer)
 
 
 def read_guards(organization: Organization, meter: str, *, now: datetime) -> tuple[GuardReading, ...] | None:
