@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.compiled import CompiledPlan, MeteredGuard, MeterGuards
 from billing.credits.allocation import Share, allocate
-from billing.kernel.decimals import STORED_MAX, ZERO
+from billing.kernel.decimals import STORED_MAX, ZERO, plain
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, Span, calendar_window
@@ -287,9 +287,10 @@ def _first_refusal(
     for metered in guards.metered:
         if not (metered.blocks or blocks_all):
             continue
-        taken = windows[metered.cadence].taken
-        if not quotas.fits(taken=taken, quantity=quantity, limit=metered.limit):
-            message = f"{metered.key}: {plain(taken)} of {plain(limit)} are used and {plain(quantity)} more were asked for."
+        taken, limit = windows[metered.cadence].taken, metered.limit
+        if limit is not None and not quotas.fits(taken=taken, quantity=quantity, limit=limit):
+            counts = f"{plain(taken)} of {plain(limit)} are used and {plain(quantity)} more were asked for"
+            message = f"{metered.key}: {counts}."
             return Refusal("quota_exceeded", f"billing:quota-exceeded:{metered.key}", message, metered.key)
     return None
 
