@@ -89,7 +89,12 @@ def calendar_window(cadence: Cadence, at: datetime, zone: ZoneInfo) -> Span:
     """
     if cadence is Cadence.NEVER:
         return LIFETIME
-    return _window_of(cadence, at.astimezone(zone).date(), zone)
+    window = _window_of(cadence, at.astimezone(zone).date(), zone)
+    if at >= window.ends_at:
+        # Clocks turned back over midnight bring yesterday's date back for a while (St. John's until 2011, at 00:01).
+        # The new day has begun by then, and windows must not overlap.
+        return _window_of(cadence, window.ends_at.astimezone(zone).date(), zone)
+    return window
 
 
 # Use comes in runs of the same day: finding midnight anew for each was a third of the time of recording it.

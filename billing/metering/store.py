@@ -18,7 +18,7 @@ import msgspec
 from billing.infra import statements
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
-from billing.kernel.periods import calendar_window
+from billing.kernel.periods import Cadence, calendar_window
 from billing.metering.books import Books, BooksRow
 from billing.metering.decisions import CALENDAR, Decider
 from billing.metering.offers import AHEAD_MAX, LATE_MAX, Offer
@@ -191,8 +191,8 @@ def asking(organization_id: UUID, clock: Clock, offers: Sequence[Offer]) -> dict
         for offer in offers
         if offer.occurred_at is None or now - LATE_MAX <= offer.occurred_at <= now + AHEAD_MAX
     }
-    # Calendar windows hang on the day alone, and a list of a thousand is mostly of one.
-    days = {(meter, at.astimezone(zone).date()): at for meter, at in instants}
+    # Calendar windows hang on the daily one alone, and a list of a thousand is mostly of one.
+    days = {(meter, calendar_window(Cadence.DAILY, at, zone).starts_at): at for meter, at in instants}
     windows = {
         (meter, cadence.value, calendar_window(cadence, at, zone).starts_at)
         for (meter, _), at in days.items()
