@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -60,19 +61,25 @@ class Api:
     client: Client = field(default_factory=Client)
 
     def get(self, path: str, **headers: str) -> Answer:
-        return self.call("GET", path, **headers)
+        return self.call("GET", path, headers=headers)
 
     def delete(self, path: str, **headers: str) -> Answer:
-        return self.call("DELETE", path, **headers)
+        return self.call("DELETE", path, headers=headers)
 
     def post(self, path: str, body: Any = None, *, content_type: str = "application/json", **headers: str) -> Answer:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        return self.call("POST", path, raw, content_type=content_type, **headers)
+        return self.call("POST", path, raw, content_type=content_type, headers=headers)
 
     def call(
-        self, method: str, path: str, raw: bytes = b"", *, content_type: str = "application/json", **headers: str
+        self,
+        method: str,
+        path: str,
+        raw: bytes = b"",
+        *,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         if self.key:
             sent["Authorization"] = f"Bearer {self.key}"
         response = self.client.generic(method, f"/api{path}", raw, content_type=content_type, headers=sent)
@@ -107,16 +114,16 @@ def build() -> World:
         )
         for name in ("acme", "other")
     )
-    subscriptions = [
+    subscription, foreign = (
         onboard.subscribe(organization=each, plan_code="team", actor=CLI, now=NOW, starts_at=START)
         for each in (acme, other)
-    ]
+    )
     own, theirs = (
         Api(operations.create_key(organization=each, name="k", scopes=ORGANIZATION_KEY_ACTS, actor=CLI)[1])
         for each in (acme, other)
     )
     platform = Api(operations.create_key(organization=None, name="p", scopes=Act, actor=CLI)[1])
-    return World(acme, other, *subscriptions, own, theirs, platform, Api())
+    return World(acme, other, subscription, foreign, own, theirs, platform, Api())
 
 
 def rows() -> dict[str, int]:

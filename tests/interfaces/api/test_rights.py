@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.test import Client
 
 from billing.accounts import operations
+from billing.accounts.actors import Act
 from billing.models import AuditEntry, User
 from tests.support.api import CLI, Api, World, rows
 
@@ -65,10 +67,11 @@ STAFF: dict[str, set[str]] = {
 }
 
 
-@pytest.fixture
-def invoice(world: World) -> str:
-    world.platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-05T00:00:00Z"})
-    return str(world.platform.post(f"/billing/subscriptions/{world.subscription.id}/invoices/draft").json["id"])
+@pytest.fixture(scope="module")
+def invoice(module_world: World) -> str:
+    platform, subscription = module_world.platform, module_world.subscription
+    platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-05T00:00:00Z"})
+    return str(platform.post(f"/billing/subscriptions/{subscription.id}/invoices/draft").json["id"])
 
 
 def status_of(api: Api, world: World, invoice: str, name: str) -> int:
@@ -77,36 +80,35 @@ def status_of(api: Api, world: World, invoice: str, name: str) -> int:
     return (api.post(path, body) if method == "POST" else api.get(path)).status
 
 
-def assert_allowed_exactly(api: Api, world: World, invoice: str, name: str, allowed: set[str], otherwise: int) -> None:
-    before = rows()
-    status = status_of(api, world, invoice, name)
-    if ACTS[name][3] in allowed:
-        # Allowed is not yet successful: an active subscription cannot be confirmed once more, for one.
-        assert status in (200, 201, 402, 409)
-    else:
-        assert status == otherwise
-        assert rows() == before
+def assert_may_exactly(
+    api: Api, world: World, invoice: str, allowed: set[str], *, otherwise: int = 403, unless: tuple[str, ...] = ()
+) -> None:
+    """Try every act, each from the same start. ``unless`` are refused although their scope is there."""
+    for name, (_, _, _, scope) in ACTS.items():
+        with transaction.atomic():
+            before = rows()
+            status = status_of(api, world, invoice, name)
+            if scope in allowed and name not in unless:
+                # Allowed is not yet successful: an active subscription cannot be confirmed once more, for one.
+                assert status in (200, 201, 402, 409), name
+            else:
+                # That there is a platform is no secret.
+                assert status == (403 if name == "new organization" else otherwise), name
+                assert rows() == before, name
+            transaction.set_rollback(True)
 
 
-@pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("scope", ["read", "usage", "subscribe", "preview", "clock"])
-def test_an_organization_key_with_one_scope(world: World, invoice: str, name: str, scope: str) -> None:
-    assert_allowed_exactly(world.with_scopes(scope), world, invoice, name, {scope}, 403)
+def test_an_organization_key_with_one_scope(world: World, invoice: str, scope: str) -> None:
+    assert_may_exactly(world.with_scopes(scope), world, invoice, {scope})
 
 
-@pytest.mark.parametrize("name", ACTS)
-@pytest.mark.parametrize(
-    "scope",
-    ["read", "usage", "subscribe", "preview", "keys", "subscriptions", "credits", "invoices", "organizations", "clock",
-     "catalog", "verify"],
-)  # fmt: skip
-def test_a_platform_key_with_one_scope(world: World, invoice: str, name: str, scope: str) -> None:
-    api = world.with_scopes(scope, platform=True)
+@pytest.mark.parametrize("scope", [act.value for act in Act])
+def test_a_platform_key_with_one_scope(world: World, invoice: str, scope: str) -> None:
     # Subscribing as an operator is the wider right; a key to give away needs the scope that it gives, too.
     allowed = {scope} | ({"subscribe"} if scope == "subscriptions" else set())
-    if name == "new key":
-        allowed = set()
-    assert_allowed_exactly(api, world, invoice, name, allowed, 403)
+    api = world.with_scopes(scope, platform=True)
+    assert_may_exactly(api, world, invoice, allowed, unless=("new key",))
 
 
 def person(world: World, **fields: Any) -> tuple[User, Api]:
@@ -117,28 +119,24 @@ def person(world: World, **fields: Any) -> tuple[User, Api]:
     return user, Api(client=client)
 
 
-@pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("role", ROLES)
-def test_a_member(world: World, invoice: str, name: str, role: str) -> None:
+def test_a_member(world: World, invoice: str, role: str) -> None:
     user, api = person(world)
     operations.set_role(organization=world.acme, user=user, role=role, actor=CLI)
-    assert_allowed_exactly(api, world, invoice, name, ROLES[role], 403)
+    assert_may_exactly(api, world, invoice, ROLES[role])
 
 
-@pytest.mark.parametrize("name", ACTS)
-def test_a_member_of_another_organization(world: World, invoice: str, name: str) -> None:
+def test_a_member_of_another_organization(world: World, invoice: str) -> None:
     user, api = person(world)
     operations.set_role(organization=world.other, user=user, role="owner", actor=CLI)
-    assert_allowed_exactly(api, world, invoice, name, set(), 403 if name == "new organization" else 404)
+    assert_may_exactly(api, world, invoice, set(), otherwise=404)
 
 
-@pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("group", STAFF)
-def test_staff(world: World, invoice: str, name: str, group: str) -> None:
+def test_staff(world: World, invoice: str, group: str) -> None:
     user, api = person(world, is_staff=True, cleared_regions=["eu"])
     user.groups.add(Group.objects.get_or_create(name=group)[0])
-    unseen = 404 if group == "marketplace" and name != "new organization" else 403
-    assert_allowed_exactly(api, world, invoice, name, STAFF[group], unseen)
+    assert_may_exactly(api, world, invoice, STAFF[group], otherwise=404 if group == "marketplace" else 403)
 
 
 @pytest.mark.parametrize("name", ["adjust", "draft", "issue"])

@@ -1,6 +1,5 @@
 """Another organization's things look exactly like things that are not there."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +7,6 @@ import pytest
 
 from tests.support.api import Api, World, rows
 
-PathOf = Callable[[World, str, str], str]
 CALLS: dict[str, tuple[str, str, Any]] = {
     "organization": ("GET", "/billing/organizations/{org}", None),
     "subscription": ("GET", "/billing/organizations/{org}/subscription", None),
@@ -69,11 +67,11 @@ def call(api: Api, name: str, names: dict[str, str]) -> Any:
     return api.call(method, fill(path))
 
 
-@pytest.fixture
-def foreign_invoice(world: World) -> str:
-    world.platform.post("/billing/organizations/other/clock/advance", {"to": "2023-12-05T00:00:00Z"})
-    drafted = world.platform.post(f"/billing/subscriptions/{world.foreign.id}/invoices/draft")
-    return str(drafted.json["id"])
+@pytest.fixture(scope="module")
+def foreign_invoice(module_world: World) -> str:
+    platform = module_world.platform
+    platform.post("/billing/organizations/other/clock/advance", {"to": "2023-12-05T00:00:00Z"})
+    return str(platform.post(f"/billing/subscriptions/{module_world.foreign.id}/invoices/draft").json["id"])
 
 
 @pytest.mark.parametrize("name", CALLS)
