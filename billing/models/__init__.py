@@ -22,7 +22,7 @@ from billing.models.credits import (
     GrantKind,
     MarketplaceSubscription,
 )
-from billing.models.infra import AuditEntry, IdempotentRequest, OutboxEvent
+from billing.models.infra import NEXT_POSITION, AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
 from billing.models.metering import RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
 from billing.models.notifications import (
@@ -33,6 +33,7 @@ from billing.models.notifications import (
     WebhookEndpoint,
     WebhookSecret,
 )
+from billing.models.settlement import Payment, PaymentKind
 from billing.models.subscriptions import (
     LIVE,
     SERVED,
@@ -46,6 +47,7 @@ from billing.models.subscriptions import (
 __all__ = [
     "DEFAULT_PRIORITY",
     "LIVE",
+    "NEXT_POSITION",
     "SERVED",
     "AllowanceEvery",
     "ApiKey",
@@ -73,6 +75,8 @@ __all__ = [
     "Organization",
     "OutboxEvent",
     "PauseReason",
+    "Payment",
+    "PaymentKind",
     "PeriodKind",
     "Plan",
     "PlanEntitlement",

@@ -7,6 +7,9 @@ from django.db.models import Func, Q, Value
 
 from billing.kernel.ids import new_id
 
+# A place behind all events so far.
+NEXT_POSITION = Func(Value("billing_outbox_position"), function="nextval", output_field=models.BigIntegerField())
+
 
 class AuditEntry(models.Model):
     """Who did what to which object, when, and why. Immutable. ``recorded_at`` is real time, also for sandboxes."""
@@ -41,9 +44,7 @@ class OutboxEvent(models.Model):
     payload = models.JSONField()
     # The order of an organization's events: its writers take turns, and each takes its number while it has the turn.
     # Identifiers of one millisecond, or of two machines, are in no such order.
-    position = models.BigIntegerField(
-        db_default=Func(Value("billing_outbox_position"), function="nextval", output_field=models.BigIntegerField())
-    )
+    position = models.BigIntegerField(db_default=NEXT_POSITION)
     created_at = models.DateTimeField()
     # When every endpoint that wants the event had it in its queue.
     processed_at = models.DateTimeField(null=True)

@@ -92,13 +92,13 @@ class WebhookSecret(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one endpoint. ``position`` is its place in the endpoint's queue; replaying moves it to the end.
+    """One event for one endpoint, known outside by the event's id.
 
+    ``position`` is its place in the endpoint's queue; replaying moves it to the end.
     ``failures`` counts since the delivery was queued or the endpoint resumed, and drives the back-off; ``attempts``
     counts all.
     """
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
     event = models.ForeignKey(OutboxEvent, on_delete=models.PROTECT, related_name="+", db_index=False)
