@@ -55,27 +55,36 @@ USAGE = (
         name="calendar-windows-equal-events",
         sentence="A daily, weekly or monthly window holds the events between its bounds.",
         hint="Events are the evidence: set the window to their sums.",
-        # A bucket of UTC time (month or ISO week) makes a hash join of what would be a comparison of every event with
-        # every window of its meter; a local month or week reaches into two or three buckets.
+        # Comparing every event with every window of its meter would be quadratic. So events are first summed by quarter
+        # hour (bounds of windows are local midnights, and no zone of our time is off by less), and these sums meet the
+        # windows by bucket of UTC time, which makes a hash join: a local day, week or month reaches into two or three.
         sql="""
             WITH kept AS (
-                SELECT usage.*, CASE usage.cadence WHEN 'monthly' THEN 'month' ELSE 'week' END AS grain
+                SELECT usage.*, CASE usage.cadence WHEN 'monthly' THEN 'month' WHEN 'weekly' THEN 'week' ELSE 'day' END
+                        AS grain
                 FROM subscription_usage_ledger AS usage
                 WHERE :of(usage) AND usage.cadence IN ('daily', 'weekly', 'monthly')
+            ), slots AS MATERIALIZED (
+                SELECT event.subscription_id, event.meter,
+                    date_bin('15 minutes', event.occurred_at, '2000-01-01 00:00:00+00') AS at,
+                    sum(event.quantity) AS used, sum(event.overage) AS overage, count(*) AS events
+                FROM marketplace_usage_events AS event WHERE :of(event)
+                GROUP BY 1, 2, 3
+            ), keyed AS MATERIALIZED (
+                SELECT slots.*, grains.grain, date_trunc(grains.grain, slots.at, 'UTC') AT TIME ZONE 'UTC' AS bucket
+                FROM (SELECT DISTINCT grain FROM kept) AS grains CROSS JOIN slots
             ), counted AS (
-                SELECT kept.id, sum(event.quantity) AS used, sum(event.overage) AS overage, count(*) AS events
+                SELECT kept.id, sum(keyed.used) AS used, sum(keyed.overage) AS overage,
+                    sum(keyed.events)::bigint AS events
                 FROM kept
                 CROSS JOIN LATERAL generate_series(
                     date_trunc(kept.grain, kept.starts_at, 'UTC') AT TIME ZONE 'UTC',
                     (kept.ends_at - interval '1 microsecond') AT TIME ZONE 'UTC',
                     ('1 ' || kept.grain)::interval
-                ) AS bucket
-                JOIN marketplace_usage_events AS event
-                    ON event.organization_id = kept.organization_id
-                    AND event.subscription_id = kept.subscription_id AND event.meter = kept.meter
-                    AND date_trunc(kept.grain, event.occurred_at, 'UTC') AT TIME ZONE 'UTC' = bucket
-                    AND event.occurred_at >= kept.starts_at AND event.occurred_at < kept.ends_at
-                WHERE :of(event)
+                ) AS reached (bucket)
+                JOIN keyed ON keyed.subscription_id = kept.subscription_id AND keyed.meter = kept.meter
+                    AND keyed.grain = kept.grain AND keyed.bucket = reached.bucket
+                    AND keyed.at >= kept.starts_at AND keyed.at < kept.ends_at
                 GROUP BY kept.id
             )
             SELECT kept.id, kept.subscription_id, kept.meter, kept.cadence, kept.starts_at, kept.used,
