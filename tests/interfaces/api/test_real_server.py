@@ -1,0 +1,76 @@
+"""The same answers behind the production web server, where bodies come as they come."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from billing.models import UsageEvent
+from tests.support.api import build
+from tests.support.http import HttpServer
+
+
+@contextmanager
+def connected(server: HttpServer) -> Iterator[http.client.HTTPConnection]:
+    at = urlsplit(server.url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=20)
+    yield connection
+    connection.close()
+
+
+def problem(response: http.client.HTTPResponse) -> tuple[int, str]:
+    body = json.loads(response.read())
+    assert response.getheader("Content-Type") == "application/problem+json"
+    assert body["request_id"] == response.getheader("X-Request-ID")
+    return response.status, body["code"]
+
+
+def test_errors_of_every_kind_are_problems(http_server: HttpServer) -> None:
+    with connected(http_server) as connection:
+        connection.request("GET", "/api/nothing")
+        assert problem(connection.getresponse()) == (404, "not_found")
+        connection.request("GET", "/api/billing/plans", headers={"Host": "evil.example"})
+        assert problem(connection.getresponse()) == (400, "bad_request")
+        connection.request("POST", "/api/billing/usage", b"{}", {"Content-Type": "application/json"})
+        assert problem(connection.getresponse()) == (401, "not_authenticated")
+        connection.request("DELETE", "/api/billing/plans")
+        assert problem(connection.getresponse()) == (405, "method_not_allowed")
+        connection.request("HEAD", "/api/billing/plans")
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
+    assert "Traceback" not in http_server.log
+
+
+def test_bodies_however_they_are_sent(http_server: HttpServer) -> None:
+    world = build()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {world.own.key}"}
+    body = json.dumps({"meter": "tokens", "quantity": "1"}).encode()
+    with connected(http_server) as connection:
+        connection.request("POST", "/api/billing/usage", body, headers)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["status"]) == (201, "accepted")
+        connection.request("POST", "/api/billing/usage", b" " * 1_000_001, headers)
+        assert problem(connection.getresponse()) == (413, "too_large")
+    with connected(http_server) as connection:
+        connection.request("POST", "/api/billing/usage", iter([body[:10], body[10:]]), headers, encode_chunked=True)
+        response = connection.getresponse()
+        # A server may refuse a body without a length, or read it: it may not take a part of it for the whole.
+        assert response.status in (201, 400, 411, 422)
+        response.read()
+    assert UsageEvent.objects.count() in (1, 2)
+
+
+def test_odd_headers_are_problems(http_server: HttpServer) -> None:
+    world = build()
+    with connected(http_server) as connection:
+        for name, value in (
+            ("Idempotency-Key", "\u00e9"),
+            ("If-Match", "\u00ff"),
+            ("Content-Type", "application/json; charset=\u00ff"),
+        ):
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {world.own.key}", name: value}
+            connection.request("POST", "/api/billing/organizations/acme/subscription", b'{"plan_code": "x"}', headers)
+            assert problem(connection.getresponse())[0] in (415, 422)
+        connection.request("GET", "/api/billing/organizations/acme", headers={"Authorization": "Bearer \u00ff"})
+        assert problem(connection.getresponse()) == (401, "authentication_failed")
