@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -66,7 +66,7 @@ class BillingQuotaOutcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the wire: decimals as strings, the window as one object."""
-        fields = asdict(self)
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         for name in ("quantity", "limit", "used", "reserved", "remaining"):
             fields[name] = None if fields[name] is None else plain(fields[name])
         starts_at, ends_at = fields.pop("window_starts_at"), fields.pop("window_ends_at")
