@@ -1,4 +1,4 @@
-"""Why an invoice is not drafted or issued. Each has a stable code; none leaves anything written."""
+"""Why an invoice is not drafted, issued, settled or voided. Each has a stable code; none leaves anything written."""
 
 from billing.kernel import errors
 
@@ -56,3 +56,51 @@ class AmountOutOfBounds(errors.Conflict):
     """A line or a total beyond what settled money may be: somebody should look at it."""
 
     code = "amount_out_of_bounds"
+
+
+class InvoiceNotIssued(errors.Conflict):
+    """A draft is owed by nobody yet."""
+
+    code = "invoice_not_issued"
+
+
+class InvoicePaid(errors.Conflict):
+    """What was paid is never voided or written off: it is credited, and the money goes back."""
+
+    code = "invoice_paid"
+
+
+class InvoiceWrittenOff(errors.Conflict):
+    """An uncollectible invoice can be paid or credited, and nothing else."""
+
+    code = "invoice_uncollectible"
+
+
+class InvoiceHasPayments(errors.Conflict):
+    """Part of it is paid: give that back first, or credit the rest."""
+
+    code = "invoice_has_payments"
+
+
+class PaymentExceedsDue(errors.Conflict):
+    """More than is left to pay."""
+
+    code = "payment_exceeds_due"
+
+
+class RefundExceedsPaid(errors.Conflict):
+    """More than was paid and not given back yet."""
+
+    code = "refund_exceeds_paid"
+
+
+class PaymentReferenceTaken(errors.Conflict):
+    """The provider's reference stands for another payment."""
+
+    code = "payment_reference_taken"
+
+
+class SettlementInvalid(errors.Invalid):
+    """An amount, a time, a reason or a reference that cannot be; ``field`` says which."""
+
+    code = "invalid"

@@ -21,6 +21,7 @@ from billing.models import (
     InvoiceLine,
     InvoiceStatus,
     LineCharge,
+    Payment,
     PeriodKind,
     Status,
     SubscriptionPeriod,
@@ -31,8 +32,11 @@ PAGE_LENGTH_MAX = 200
 
 
 def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
-    """All that a document shows of each, in two further queries however many there are."""
-    return invoices.prefetch_related(Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position")))
+    """All that a document shows of each, in a fixed number of further queries however many there are."""
+    return invoices.prefetch_related(
+        Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position")),
+        Prefetch("payments", Payment.objects.order_by("id")),
+    )
 
 
 def find_invoice(reference: str) -> Invoice | None:

@@ -64,7 +64,7 @@ INVOICES = (
             SELECT period.id, period.subscription_id, period.ordinal, period.closed_at, count(invoice.id) AS issued
             FROM subscription_periods AS period
             LEFT JOIN marketplace_invoices AS invoice ON invoice.period_id = period.id AND invoice.kind = 'cycle'
-                AND invoice.issued_at IS NOT NULL
+                AND invoice.status NOT IN ('draft', 'void')
             WHERE :of(period)
             GROUP BY period.id
             HAVING (period.closed_at IS NOT NULL) <> (count(invoice.id) > 0)

@@ -1,0 +1,53 @@
+"""Taking an invoice back, or giving up on its money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from billing.accounts.actors import Actor
+from billing.invoicing import settlement
+from billing.invoicing.errors import InvoiceHasPayments, InvoicePaid, InvoiceWrittenOff
+from billing.invoicing.operations import moving
+from billing.models import Invoice, InvoiceStatus, SubscriptionPeriod
+
+
+def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoice:
+    """Discard a draft, or take back an issued invoice of which nothing is paid. Its number stays used.
+
+    The period it billed is open again, whatever came after it, and is drafted anew: the use that is charged to the
+    period stays charged to it, and what was recorded meanwhile stays on the later period that it went to. So each
+    event is on exactly one invoice that is not void. Voiding a void invoice returns it unchanged. Raises
+    ``InvoicePaid``, ``InvoiceWrittenOff``, ``InvoiceHasPayments``, ``SettlementInvalid`` without a reason, ``Busy``.
+    """
+    text = moving.checked_reason(reason)
+    with moving.locked(invoice, actor=actor) as stored:
+        if stored.status == InvoiceStatus.VOID:
+            return stored
+        if stored.status == InvoiceStatus.PAID:
+            raise InvoicePaid("A paid invoice is never voided: credit it instead.")
+        if stored.status == InvoiceStatus.UNCOLLECTIBLE:
+            raise InvoiceWrittenOff("An invoice that was written off stays in the books: credit it instead.")
+        if settlement.standing(stored).paid_minor != 0:
+            raise InvoiceHasPayments("Part of this invoice is paid: refund that first, or credit the rest.")
+        if stored.status == InvoiceStatus.ISSUED and stored.period_id is not None:
+            SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=None)
+        moving.audit_of(stored, "invoice.void", actor=actor, reason=text, was=stored.status)
+        moving.move(stored, InvoiceStatus.VOID, now=now)
+        return stored
+
+
+def mark_uncollectible(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoice:
+    """Give up on what is left to pay; the invoice stays in the books and can still be paid. Twice is once.
+
+    Raises ``InvoiceNotIssued``, ``InvoiceVoid``, ``InvoicePaid``, ``SettlementInvalid`` without a reason, ``Busy``.
+    """
+    text = moving.checked_reason(reason)
+    with moving.locked(invoice, actor=actor) as stored:
+        moving.require_issued(stored)
+        if stored.status == InvoiceStatus.UNCOLLECTIBLE:
+            return stored
+        if stored.status == InvoiceStatus.PAID:
+            raise InvoicePaid("This invoice is paid: nothing is left to write off.")
+        moving.audit_of(stored, "invoice.uncollectible", actor=actor, reason=text)
+        moving.move(stored, InvoiceStatus.UNCOLLECTIBLE, now=now)
+        return stored
