@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from billing.accounts import actors
@@ -16,6 +18,8 @@ from billing.infra import logs, refusals
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.lifecycle import renew
+from billing.notifications import dispatch
+from billing.notifications import queries as notifications_queries
 from billing.subscriptions import queries as subscriptions_queries
 
 # Periods per task: enough to share the queries, few enough that no organization waits long for its books.
@@ -91,3 +95,38 @@ REFUSALS_KEPT = timedelta(days=90)
 def prune_refusals() -> int:
     """Fold old refusal counts into totals; returns how many totals grew."""
     return refusals.prune(before=timezone.now() - REFUSALS_KEPT)
+
+
+# Endpoints that one sweep hands out. A message that no worker had time for is dropped before the next sweeps have sent
+# it several times over: the endpoint is still due, and found again.
+DELIVER_SWEEP_MAX = 500
+DELIVER_EXPIRES_SECONDS = 15
+_chance = random.SystemRandom().random
+
+
+@shared_task(name="billing.tasks.deliver_due_webhooks")
+def deliver_due_webhooks() -> int:
+    """Distribute new events to webhook endpoints and hand every endpoint with something due to ``deliver_webhooks``;
+    returns how many there were. Sandboxes too: their receivers live by real time."""
+    dispatch.distribute(now=timezone.now())
+    due = notifications_queries.list_due(now=timezone.now(), limit=DELIVER_SWEEP_MAX)
+    for endpoint_id in due:
+        deliver_webhooks.apply_async([str(endpoint_id)], expires=DELIVER_EXPIRES_SECONDS)
+    return len(due)
+
+
+@shared_task(name="billing.tasks.deliver_webhooks")
+def deliver_webhooks(endpoint_id: str) -> int:
+    """Send what is due to one endpoint, unless another worker does; returns how many attempts were made."""
+    return dispatch.deliver(
+        endpoint_id=UUID(endpoint_id),
+        clock=timezone.now,
+        chance=_chance,
+        allow_local=settings.BILLING_WEBHOOKS_ALLOW_LOCAL,
+    )
+
+
+@shared_task(name="billing.tasks.prune_webhook_log")
+def prune_webhook_log() -> int:
+    """Drop what is too old of the log of deliveries; returns how many deliveries went."""
+    return dispatch.prune(now=timezone.now())

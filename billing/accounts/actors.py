@@ -23,6 +23,7 @@ class Act(StrEnum):
     SUBSCRIBE = "subscribe"
     PREVIEW = "preview"
     KEYS = "keys"
+    WEBHOOKS = "webhooks"
     # The operator's own:
     SUBSCRIPTIONS = "subscriptions"
     CREDITS = "credits"
@@ -38,7 +39,7 @@ EVERY_ACT = frozenset(Act)
 # What a key of an organization can carry at all; the clock is there for sandboxes, which refuse nothing else by it.
 ORGANIZATION_KEY_ACTS = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.CLOCK})
 
-_MANAGES = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS})
+_MANAGES = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS, Act.WEBHOOKS})
 ROLE_ACTS: Mapping[str, frozenset[Act]] = {
     Role.OWNER: _MANAGES,
     Role.ADMIN: _MANAGES,
@@ -178,6 +179,7 @@ _WORDS: Mapping[Act, str] = {
     Act.SUBSCRIBE: "choose a plan",
     Act.PREVIEW: "preview invoices",
     Act.KEYS: "manage keys",
+    Act.WEBHOOKS: "manage webhooks",
     Act.SUBSCRIPTIONS: "manage subscriptions",
     Act.CREDITS: "adjust credits",
     Act.INVOICES: "draft and issue invoices",

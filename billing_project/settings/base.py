@@ -148,6 +148,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
+    "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},
+    "webhook_log": {"task": "billing.tasks.prune_webhook_log", "schedule": 86400.0},
 }
 
 # --- HTTP ---
@@ -200,6 +202,9 @@ BILLING_ISSUER = {
 }
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
+# Lets webhooks go to plain HTTP and to this machine or a private network, though never to a cloud's metadata. For
+# development, and where the receivers and everybody who may set one are the operator's own.
+BILLING_WEBHOOKS_ALLOW_LOCAL = env.bool("BILLING_WEBHOOKS_ALLOW_LOCAL", default=False)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs: one JSON object a line on standard error ---
