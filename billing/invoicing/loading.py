@@ -111,7 +111,7 @@ def _target(
             ),
             is_trial=period.kind == PeriodKind.TRIAL,
             stretches=tuple(
-                PlanStretch(terms[span.plan_id, currency], span.starts_at, span.ends_at)
+                PlanStretch(terms[span.plan_id, currency], span.starts_at, span.ends_at, span.is_paused)
                 for span in spans
                 if span.starts_at < period.ends_at and (span.ends_at is None or span.ends_at > period.starts_at)
             ),

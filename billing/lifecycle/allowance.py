@@ -32,6 +32,19 @@ def grant_due(
         _grant(subscription, span, credits, actor, f"allowance:{subscription.plan.code}")
 
 
+def grant_rest(subscription: Subscription, *, zone: ZoneInfo, at: datetime, actor: str) -> None:
+    """After a pause: the allowance of what is left of the running stretch, unless the stretch has one already."""
+    span = span_at(subscription, zone=zone, at=at)
+    if span is None:
+        return
+    of_span = CreditGrant.objects.filter(account=subscription.marketplace, kind=GrantKind.ALLOWANCE)
+    if of_span.filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at).exists():
+        return
+    credits = allowances.top_up(already=ZERO, allowance=subscription.plan.credit_allowance, span=span, at=at)
+    if credits:
+        _grant(subscription, span, credits, actor, f"allowance:{subscription.plan.code}", starts_at=at)
+
+
 def overdrawn_by_former(subscription: Subscription, at: datetime) -> Decimal:
     """What earlier subscriptions of the product consumed ahead of time, from stretches that would still run at
     ``at``."""

@@ -91,15 +91,20 @@ def change_now(
 def _check(current: Subscription, plan: Plan, *, is_operator: bool) -> None:
     if current.status not in CHANGEABLE:
         raise transitions.IllegalTransition(f"The plan of a subscription that is {current.status} cannot be changed.")
+    check_offer(current, plan, is_operator=is_operator)
+    if current.status == Status.ACTIVE and not is_operator and plan.billing_period != current.plan.billing_period:
+        raise BillingPeriodDiffers(
+            f"{plan.code} bills by the {plan.billing_period}: choose it for the end of the running period."
+        )
+
+
+def check_offer(current: Subscription, plan: Plan, *, is_operator: bool) -> None:
+    """Raise unless ``current`` can move to ``plan`` at all: its product, its currency, and payment vouched for."""
     if plan.product != current.product:
         raise PlanOfOtherProduct(f"{plan.code} belongs to the product {plan.product}.", field="plan")
     fee_minor = catalog_queries.base_fee_minor(plan, current.currency)
-    if is_operator or current.status != Status.ACTIVE:
-        return
-    if fee_minor and current.confirmed_at is None:
+    if fee_minor and not is_operator and current.status == Status.ACTIVE and current.confirmed_at is None:
         raise PaymentRequired(f"{plan.code} costs money: payment has to be confirmed first.")
-    if plan.billing_period != current.plan.billing_period:
-        raise BillingPeriodDiffers(f"{plan.code} bills by the {plan.billing_period}: it can be chosen by an operator.")
 
 
 def _switch(current: Subscription, plan: Plan, *, at: datetime, actor: Actor) -> Decimal:
@@ -107,16 +112,16 @@ def _switch(current: Subscription, plan: Plan, *, at: datetime, actor: Actor) ->
     if current.status != Status.ACTIVE:
         # No period to bill and no allowance to top up yet: a trial goes on, and the rest waits for confirmation.
         operations.switch_plan(current, plan, at)
-        operations.update(current, plan=plan)
+        operations.update(current, plan=plan, pending_plan=None)
         return ZERO
     if plan.billing_period == current.plan.billing_period:
         credits = allowance.grant_top_up(current, plan, zone=zone, at=at, actor=actor.name)
         operations.switch_plan(current, plan, at)
-        operations.update(current, plan=plan)
+        operations.update(current, plan=plan, pending_plan=None)
     else:
         overdrawn = allowance.end_stretch(current, at)
         operations.switch_plan(current, plan, at)
-        operations.update(current, plan=plan)
+        operations.update(current, plan=plan, pending_plan=None)
         operations.restart(current, zone, at)
         allowance.grant_due(current, zone=zone, at=at, actor=actor.name, overdrawn=overdrawn)
         credits = ZERO

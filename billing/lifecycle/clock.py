@@ -63,7 +63,7 @@ def advance(*, organization: Organization, to: datetime, actor: Actor) -> list[H
 
 def _next_due(organization: Organization, to: datetime) -> datetime | None:
     return (
-        Subscription.objects.filter(organization=organization, due_at__lte=to)
+        Subscription.objects.filter(organization=organization, due_at__lte=to, parked_at__isnull=True)
         .order_by("due_at")
         .values_list("due_at", flat=True)
         .first()

@@ -19,6 +19,9 @@ from billing.lifecycle.happenings import tell
 from billing.models import Organization, PlanSpan, Status, Subscription
 from billing.subscriptions import operations, queries, transitions
 
+# A sign-up that nobody confirms stands in the way of the next one for this long.
+INCOMPLETE_KEPT = timedelta(hours=24)
+
 
 class SubscriptionExists(Conflict):
     """The organization already has a live subscription of this product."""
@@ -45,9 +48,9 @@ def subscribe(
 
     With a trial if the plan has one and the organization never had one of this product; ``active`` if the plan is free
     or an operator (right to ``subscriptions``) vouches for it; else ``incomplete``: no credits and no quota until it is
-    confirmed. Only operators choose plans that are not on sale or set ``starts_at``, which lies in the past of a
-    sandbox organization. What was bought on an earlier subscription of the product comes along. Raises
-    ``SubscriptionExists``.
+    confirmed; given up on, it expires. Only operators choose plans that are not on sale or set ``starts_at``, which
+    lies in the past: a sandbox catches up at once, elsewhere the renewals are held until an operator lets them run.
+    What was bought on an earlier subscription of the product comes along. Raises ``SubscriptionExists``.
     """
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, organization)
     if not is_operator:
@@ -78,8 +81,13 @@ def subscribe(
             _begin_trial(subscription, actor)
         elif subscription.status == Status.ACTIVE:
             _begin_service(subscription, actor)
+        else:
+            operations.update(subscription, due_at=start + INCOMPLETE_KEPT)
         tell(subscription, "subscription.created", actor=actor, at=start, plan=plan.code, plan_version=plan.version)
-        renew.run(subscription, now=now, actor=actor)
+        if organization.is_sandbox:
+            renew.run(subscription, now=now, actor=actor)
+        elif subscription.due_at is not None and subscription.due_at <= now:
+            operations.update(subscription, held_at=now)
     return queries.get_subscription(subscription.id)
 
 
@@ -132,6 +140,4 @@ def _start(organization: Organization, starts_at: datetime | None, now: datetime
         raise StartInvalid("Only an operator can say when a subscription starts.", field="starts_at")
     if starts_at > now:
         raise StartInvalid("A subscription cannot start in the future.", field="starts_at")
-    if not organization.is_sandbox:
-        raise StartInvalid("Only a sandbox organization's subscription can start in the past.", field="starts_at")
     return floor_second(starts_at)

@@ -2,35 +2,82 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
-from billing.accounts.actors import Actor, system
+from billing.accounts import actors
+from billing.accounts.actors import Act, Actor, system
 from billing.credits import operations as credits_operations
-from billing.infra import locks
+from billing.infra import locks, logs
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing.errors import NothingToBill
+from billing.kernel.errors import BillingError, Busy, InvariantViolation
 from billing.lifecycle import allowance
 from billing.lifecycle.happenings import Happening, tell
-from billing.models import Status, Subscription, SubscriptionPeriod
+from billing.models import LIVE, Status, Subscription, SubscriptionPeriod
 from billing.subscriptions import operations, queries
 
 RENEWAL = system("renewal")
+PARKED_REASON_MAX = 500
 
 
 def renew_due(*, organization_id: UUID, now: datetime, actor: Actor = RENEWAL) -> list[Happening]:
-    """Run what fell due on an organization's subscriptions up to ``now``. Running it again finds nothing to do."""
+    """Run what fell due on an organization's subscriptions up to ``now``. Running it again finds nothing to do.
+
+    A subscription that cannot be renewed is parked with the reason, and the others go on; held ones wait.
+    """
     with transaction.atomic():
         locks.lock_organization(organization_id)
-        due = Subscription.objects.filter(organization_id=organization_id, due_at__lte=now)
+        due = Subscription.objects.filter(
+            organization_id=organization_id, due_at__lte=now, held_at__isnull=True, parked_at__isnull=True
+        )
         return [
             happening
             for subscription_id in due.order_by("due_at").values_list("id", flat=True)
-            for happening in run(queries.get_subscription(subscription_id), now=now, actor=actor)
+            for happening in _run_or_park(subscription_id, now=now, actor=actor)
         ]
+
+
+def release(
+    *, subscription: Subscription, actor: Actor, now: datetime, expected_version: int | None = None
+) -> list[Happening]:
+    """Let held or parked renewals run, now, for operators. One that fails again parks again, with the new reason."""
+    actors.require(actor, Act.SUBSCRIPTIONS, subscription.organization)
+    with transaction.atomic():
+        locks.lock_organization(subscription.organization_id)
+        current = queries.get_subscription(subscription.id)
+        operations.check_version(current, expected_version)
+        if current.held_at is None and current.parked_at is None:
+            return []
+        operations.update(current, held_at=None, parked_at=None, parked_reason="")
+        released = tell(current, "subscription.released", actor=actor, at=now)
+        return [released, *_run_or_park(current.id, now=now, actor=actor)]
+
+
+def _run_or_park(subscription_id: UUID, *, now: datetime, actor: Actor) -> list[Happening]:
+    subscription = queries.get_subscription(subscription_id)
+    try:
+        with transaction.atomic():
+            return run(subscription, now=now, actor=actor)
+    except Busy:
+        # Not the subscription's fault: the next sweep tries again.
+        raise
+    except (BillingError, InvariantViolation, IntegrityError, DataError, ArithmeticError) as error:
+        logs.event(
+            "subscription.parked",
+            level=logging.ERROR,
+            error=error,
+            organization=subscription.organization_id,
+            subscription=subscription_id,
+        )
+        current = queries.get_subscription(subscription_id)
+        reason = f"{type(error).__name__}: {error}"[:PARKED_REASON_MAX]
+        operations.update(current, parked_at=now, parked_reason=reason)
+        return [tell(current, "subscription.parked", actor=actor, at=now, why=reason)]
 
 
 def run(subscription: Subscription, *, now: datetime, actor: Actor) -> list[Happening]:
@@ -50,6 +97,8 @@ def schedule(subscription: Subscription, *, zone: ZoneInfo, after: datetime) -> 
 
 
 def _step(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Happening]:
+    if subscription.status == Status.INCOMPLETE:
+        return _expire(subscription, at=at, actor=actor)
     zone = ZoneInfo(subscription.organization.zone)
     happenings: list[Happening] = []
     credits_operations.expire_due(account=subscription.marketplace, now=at)
@@ -58,6 +107,7 @@ def _step(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Hap
         happenings += _turn(subscription, last, zone=zone, at=at, actor=actor)
     if subscription.status == Status.ACTIVE:
         allowance.grant_due(subscription, zone=zone, at=at, actor=actor.name)
+    if subscription.status in LIVE:
         schedule(subscription, zone=zone, after=at)
     return happenings
 
@@ -65,26 +115,60 @@ def _step(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Hap
 def _turn(
     subscription: Subscription, last: SubscriptionPeriod, *, zone: ZoneInfo, at: datetime, actor: Actor
 ) -> list[Happening]:
-    """From one period to the next: a trial becomes active or expires, an active subscription goes on."""
+    """From one period to the next, with what was pending for its end."""
+    if subscription.cancel_at_period_end:
+        operations.end(subscription, status=Status.CANCELED, at=at)
+        ended = tell(subscription, "subscription.canceled", actor=actor, at=at, plan=subscription.plan.code)
+        return [ended, *_draft(subscription, last, at=at)]
+    happenings = _apply_pending(subscription, at=at, actor=actor)
     if subscription.status == Status.TRIALING:
         if subscription.confirmed_at is None and queries.costs(subscription):
-            operations.end(subscription, status=Status.EXPIRED, at=at)
-            return [tell(subscription, "subscription.expired", actor=actor, at=at, plan=subscription.plan.code)]
+            return [*happenings, *_expire(subscription, at=at, actor=actor)]
         operations.update(subscription, status=Status.ACTIVE)
     period = operations.extend(subscription, zone)
-    happening = tell(
-        subscription,
-        "subscription.renewed",
-        actor=actor,
-        at=at,
-        period=period.ordinal,
-        starts_at=period.starts_at.isoformat(),
-        ends_at=period.ends_at.isoformat(),
+    happenings.append(
+        tell(
+            subscription,
+            "subscription.renewed",
+            actor=actor,
+            at=at,
+            period=period.ordinal,
+            starts_at=period.starts_at.isoformat(),
+            ends_at=period.ends_at.isoformat(),
+        )
     )
-    return [happening, *_draft(subscription, last, at=at, actor=actor)]
+    return [*happenings, *_draft(subscription, last, at=at)]
 
 
-def _draft(subscription: Subscription, ended: SubscriptionPeriod, *, at: datetime, actor: Actor) -> list[Happening]:
+def _apply_pending(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Happening]:
+    plan = subscription.pending_plan
+    if plan is None:
+        return []
+    was = subscription.plan
+    operations.switch_plan(subscription, plan, at, is_paused=subscription.status == Status.PAUSED)
+    # Another billing period counts from here; the same one goes on from its old anchor.
+    anchor_at = subscription.anchor_at if plan.billing_period == was.billing_period else at
+    operations.update(subscription, plan=plan, pending_plan=None, anchor_at=anchor_at)
+    return [
+        tell(
+            subscription,
+            "subscription.plan_changed",
+            actor=actor,
+            at=at,
+            plan=plan.code,
+            plan_version=plan.version,
+            plan_before=was.code,
+            plan_version_before=was.version,
+        )
+    ]
+
+
+def _expire(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Happening]:
+    operations.end(subscription, status=Status.EXPIRED, at=at)
+    return [tell(subscription, "subscription.expired", actor=actor, at=at, plan=subscription.plan.code)]
+
+
+def _draft(subscription: Subscription, ended: SubscriptionPeriod, *, at: datetime) -> list[Happening]:
     try:
         invoice = invoicing_operations.draft(subscription=subscription, actor=RENEWAL, now=at, period=ended)
     except NothingToBill:

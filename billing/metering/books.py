@@ -35,6 +35,7 @@ class SpanRow(msgspec.Struct, frozen=True):
     content_digest: str
     starts_at: datetime
     ends_at: datetime | None
+    is_paused: bool
 
 
 class GrantRow(msgspec.Struct):

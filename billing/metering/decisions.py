@@ -40,7 +40,8 @@ from billing.metering.offers import (
 )
 
 SERVED = ("trialing", "active")
-ENDED = ("canceled", "expired")
+# Use of the time before a pause or an end may still be told.
+JUDGED = (*SERVED, "paused", "canceled", "expired")
 # These are kept for every meter, limited or not: they are the usage counters.
 ALWAYS_KEPT = (Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
 CALENDAR = (Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY, Cadence.NEVER)
@@ -132,7 +133,7 @@ class Decider:
 
     def _terms(self, subscription: SubscriptionRow, at: datetime) -> tuple[PeriodRow, SpanRow, PeriodRow] | None:
         """The period of ``at``, the plan then, and the period that bills it; None where nothing is owed an answer."""
-        if subscription.status not in SERVED + ENDED:
+        if subscription.status not in JUDGED:
             return None
         period = period_at(subscription, at)
         billed = open_period_from(subscription, period) if period is not None else None
@@ -143,7 +144,7 @@ class Decider:
         span = span_at(subscription, at)
         if span is None:
             raise InvariantViolation(f"subscription {subscription.id} has no plan at {at}")
-        return period, span, billed
+        return None if span.is_paused else (period, span, billed)
 
     def _guards(self, span: SpanRow, meter: str) -> MeterGuards:
         return self.catalog.plan(span.plan_id, span.content_digest).guards(meter)

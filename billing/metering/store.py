@@ -54,7 +54,7 @@ SELECT json_build_object(
             'spans', coalesce((
                 SELECT json_agg(json_build_object(
                     'plan_id', span.plan_id, 'content_digest', plan.content_digest,
-                    'starts_at', span.starts_at, 'ends_at', span.ends_at))
+                    'starts_at', span.starts_at, 'ends_at', span.ends_at, 'is_paused', span.is_paused))
                 FROM subscription_plan_spans span JOIN billing_plans plan ON plan.id = span.plan_id
                 WHERE span.subscription_id = subscription.id
                     AND (span.ends_at IS NULL OR span.ends_at > asked.since)), '[]'),

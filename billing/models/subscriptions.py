@@ -44,6 +44,14 @@ class Subscription(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     # When time next changes something here (a period ends, an allowance starts); null if never again.
     due_at = models.DateTimeField(null=True, blank=True)
+    # What happens at the end of the running period instead of going on as before.
+    cancel_at_period_end = models.BooleanField(default=False)
+    pending_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    # Renewals wait: held until an operator resumes them (a backdated start), parked because one failed, and why.
+    held_at = models.DateTimeField(null=True, blank=True)
+    parked_at = models.DateTimeField(null=True, blank=True)
+    parked_reason = models.CharField(max_length=500, blank=True)
     provider = models.CharField(max_length=40, default="stub")
     provider_reference = models.CharField(max_length=120, blank=True)
     # Optimistic locking: every write adds one and names the version it believed current.
@@ -62,6 +70,15 @@ class Subscription(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=LIVE, ended_at__isnull=True) | (~Q(status__in=LIVE) & Q(ended_at__isnull=False)),
                 name="subscriptions_ended_iff_not_live",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="paused", paused_at__isnull=False)
+                | (~Q(status="paused") & Q(paused_at__isnull=True)),
+                name="subscriptions_paused_since",
+            ),
+            models.CheckConstraint(
+                condition=Q(cancel_at_period_end=False) | Q(pending_plan__isnull=True),
+                name="subscriptions_one_thing_pending",
             ),
         ]
         indexes = [
@@ -123,7 +140,8 @@ class SubscriptionPeriod(models.Model):
 class PlanSpan(models.Model):
     """Which plan version a subscription was on, when. A late event is judged by the span that holds its instant.
 
-    Two changes in the same instant leave a span of no length: it holds no event and bills nothing, but it tells.
+    Two changes in the same instant leave a span of no length: it holds no event and bills nothing, but it tells. A
+    paused span is on the plan but neither serves nor bills.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -132,6 +150,7 @@ class PlanSpan(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
+    is_paused = models.BooleanField(default=False)
 
     class Meta:
         db_table = "subscription_plan_spans"

@@ -144,19 +144,45 @@ def restart(subscription: Subscription, zone: ZoneInfo, at: datetime) -> None:
     )
 
 
-def switch_plan(subscription: Subscription, plan: Plan, at: datetime) -> None:
+def switch_plan(subscription: Subscription, plan: Plan, at: datetime, *, is_paused: bool = False) -> None:
     """Close the open plan span at ``at`` and open one of ``plan``."""
     _close_span(subscription, at)
     PlanSpan.objects.create(
-        organization_id=subscription.organization_id, subscription=subscription, plan=plan, starts_at=at
+        organization_id=subscription.organization_id,
+        subscription=subscription,
+        plan=plan,
+        starts_at=at,
+        is_paused=is_paused,
     )
+
+
+def pause(subscription: Subscription, at: datetime) -> None:
+    """Stop service and base fee at ``at``: a paused span begins. Periods go on."""
+    switch_plan(subscription, subscription.plan, at, is_paused=True)
+    update(subscription, status=Status.PAUSED, paused_at=at)
+
+
+def unpause(subscription: Subscription, at: datetime) -> None:
+    """Serve and bill again from ``at`` on, on the same plan version."""
+    switch_plan(subscription, subscription.plan, at)
+    update(subscription, status=Status.ACTIVE, paused_at=None)
 
 
 def end(subscription: Subscription, *, status: Status, at: datetime) -> None:
     """End the subscription for good: its period, its plan span and whatever would have fallen due."""
     cut(subscription, at)
     _close_span(subscription, at)
-    update(subscription, status=status, ended_at=at, due_at=None)
+    update(
+        subscription,
+        status=status,
+        ended_at=at,
+        due_at=None,
+        paused_at=None,
+        cancel_at_period_end=False,
+        pending_plan=None,
+        parked_at=None,
+        parked_reason="",
+    )
 
 
 def _close_span(subscription: Subscription, at: datetime) -> None:

@@ -104,7 +104,9 @@ def list_spans_in(subscription: Subscription, *, starts_at: datetime, ends_at: d
 def list_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
     """Organizations, not sandboxes, with a subscription that something falls due on; longest overdue first."""
     due = (
-        Subscription.objects.filter(due_at__lte=now, organization__is_sandbox=False)
+        Subscription.objects.filter(
+            due_at__lte=now, organization__is_sandbox=False, held_at__isnull=True, parked_at__isnull=True
+        )
         .order_by("due_at")
         .values_list("organization_id", flat=True)[:limit]
     )
