@@ -102,7 +102,7 @@ def list_tenants(after: str, limit: int) -> Answer:
                     {
                         "product": each.product,
                         "plan": each.plan.code,
-                        "version": each.plan.version,
+                        "plan_version": each.plan.version,
                         "status": each.status,
                     }
                     for each in live.get(organization.id, ())
