@@ -20,7 +20,7 @@ from billing.models import Organization, Role, User
 
 DEMO = system("demo")
 LOGIN = "owner@demo.example"
-HISTORY = timedelta(days=40)
+HISTORY = timedelta(days=60)
 PLATFORM_ACTS = tuple(Act)
 ORGANIZATION_ACTS = (Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW)
 # What a day at the demo tenant looks like, by event.
@@ -58,7 +58,7 @@ def _create(now: datetime) -> Organization:
     sandbox = accounts_operations.create_organization(
         slug="demo-sandbox", name="Demo Sandbox", is_sandbox=True, clock_at=began, actor=DEMO
     )
-    onboard.subscribe(organization=sandbox, plan_code=_plan("scale"), actor=DEMO, now=began)
+    onboard.subscribe(organization=sandbox, plan_code=_plan("team"), actor=DEMO, now=began)
     for day in range(0, HISTORY.days, 4):
         at = began + timedelta(days=day)
         if day:
