@@ -24,6 +24,8 @@ _PATH_PARAMETERS = {
     "subscription_id": "The subscription's id.",
     "invoice_id": "The invoice's id or number; `.csv` after it asks for CSV.",
     "key_id": "The key's id.",
+    "endpoint_id": "The webhook endpoint's id.",
+    "message_id": "The message's id, which its receiver knows as `webhook-id`.",
 }
 _SECURITY = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer chk_live_…`"},
@@ -34,6 +36,7 @@ _ALWAYS = (400, 422, 503)
 _PHRASES = {
     200: "Done",
     201: "Created",
+    202: "Accepted",
     400: "Malformed request",
     401: "Not authenticated",
     402: "A plan, quota or credit limit",
@@ -80,7 +83,7 @@ class StructSchema(AutoSchema):
 
 
 def _operation_id(view: str, method: str) -> str:
-    return {"get": "read", "post": "post", "delete": "delete"}[method.lower()] + view
+    return {"get": "read", "post": "post", "patch": "change", "delete": "delete"}[method.lower()] + view
 
 
 def _description(doc: str, spec: Spec) -> str:

@@ -2,10 +2,22 @@
 
 from django.urls import path
 
-from billing.api import credits, invoices, organizations, plans, quotas, subscriptions, usage
+from billing.api import (
+    credits,
+    invoices,
+    journeys,
+    organizations,
+    plans,
+    quotas,
+    subscriptions,
+    usage,
+    webhook_endpoints,
+)
 from billing.api.docs import DocsView, schema_view
 
 _ORGANIZATION = "billing/organizations/<str:organization_ref>"
+_WEBHOOKS = f"{_ORGANIZATION}/webhook-endpoints"
+_WEBHOOK = f"{_WEBHOOKS}/<str:endpoint_id>"
 _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
 
 urlpatterns = [
@@ -22,9 +34,24 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/subscriptions", subscriptions.Subscriptions.as_view()),
     path(f"{_ORGANIZATION}/quotas/check", quotas.CheckQuota.as_view()),
     path(f"{_ORGANIZATION}/usage", usage.UsageCounters.as_view()),
+    path(_WEBHOOKS, webhook_endpoints.WebhookEndpoints.as_view()),
+    path(_WEBHOOK, webhook_endpoints.WebhookEndpointDetail.as_view()),
+    path(f"{_WEBHOOK}/rotate", webhook_endpoints.RotateWebhookSecret.as_view()),
+    path(f"{_WEBHOOK}/pause", webhook_endpoints.PauseWebhookEndpoint.as_view()),
+    path(f"{_WEBHOOK}/resume", webhook_endpoints.ResumeWebhookEndpoint.as_view()),
+    path(f"{_WEBHOOK}/test", webhook_endpoints.TestWebhookEndpoint.as_view()),
+    path(f"{_WEBHOOK}/replay", webhook_endpoints.ReplayWebhooks.as_view()),
+    path(f"{_WEBHOOK}/deliveries", webhook_endpoints.WebhookDeliveries.as_view()),
+    path(f"{_WEBHOOK}/deliveries/<str:message_id>", webhook_endpoints.WebhookDeliveryDetail.as_view()),
+    path(f"{_WEBHOOK}/deliveries/<str:message_id>/replay", webhook_endpoints.ReplayWebhookDelivery.as_view()),
+    path(f"{_WEBHOOK}/deliveries/<str:message_id>/skip", webhook_endpoints.SkipWebhookDelivery.as_view()),
     path(_SUBSCRIPTION, subscriptions.SubscriptionDetail.as_view()),
     path(f"{_SUBSCRIPTION}/cancel", subscriptions.CancelSubscription.as_view()),
     path(f"{_SUBSCRIPTION}/activate", subscriptions.ActivateSubscription.as_view()),
+    path(f"{_SUBSCRIPTION}/reactivate", journeys.ReactivateSubscription.as_view()),
+    path(f"{_SUBSCRIPTION}/pause", journeys.PauseSubscription.as_view()),
+    path(f"{_SUBSCRIPTION}/resume", journeys.ResumeSubscription.as_view()),
+    path(f"{_SUBSCRIPTION}/release", journeys.ReleaseSubscription.as_view()),
     path(f"{_SUBSCRIPTION}/invoices", invoices.SubscriptionInvoices.as_view()),
     path(f"{_SUBSCRIPTION}/invoices/draft", invoices.DraftInvoice.as_view()),
     path(f"{_SUBSCRIPTION}/invoices/preview", invoices.PreviewInvoice.as_view()),
