@@ -9,6 +9,7 @@ from billing.api import (
     organizations,
     plans,
     quotas,
+    settlement,
     subscriptions,
     usage,
     webhook_endpoints,
@@ -19,6 +20,7 @@ _ORGANIZATION = "billing/organizations/<str:organization_ref>"
 _WEBHOOKS = f"{_ORGANIZATION}/webhook-endpoints"
 _WEBHOOK = f"{_WEBHOOKS}/<str:endpoint_id>"
 _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
+_INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
     path("schema", schema_view, name="api-schema"),
@@ -58,6 +60,11 @@ urlpatterns = [
     path(f"{_SUBSCRIPTION}/credits", credits.Credits.as_view()),
     path(f"{_SUBSCRIPTION}/credits/adjust", credits.AdjustCredits.as_view()),
     path(f"{_SUBSCRIPTION}/credits/ledger", credits.Ledger.as_view()),
-    path("billing/invoices/<str:invoice_id>", invoices.InvoiceDetail.as_view()),
-    path("billing/invoices/<str:invoice_id>/issue", invoices.IssueInvoice.as_view()),
+    path(_INVOICE, invoices.InvoiceDetail.as_view()),
+    path(f"{_INVOICE}/issue", invoices.IssueInvoice.as_view()),
+    path(f"{_INVOICE}/void", settlement.VoidInvoice.as_view()),
+    path(f"{_INVOICE}/uncollectible", settlement.WriteOffInvoice.as_view()),
+    path(f"{_INVOICE}/pay", settlement.PayInvoice.as_view()),
+    path(f"{_INVOICE}/refund", settlement.RefundInvoice.as_view()),
+    path(f"{_INVOICE}/payments", settlement.InvoicePayments.as_view()),
 ]

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from billing.invoicing import settlement
 from billing.invoicing.books import LineDraft
 from billing.invoicing.operations import Preview
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.models import Invoice, InvoiceKind, InvoiceLine
+from billing.models import Invoice, InvoiceKind, InvoiceLine, Payment
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
@@ -42,6 +43,8 @@ def as_dict(invoice: Invoice) -> dict[str, Any]:
         "subtotal": format_minor(invoice.subtotal_minor, invoice.currency),
         "tax": format_minor(invoice.tax_minor, invoice.currency),
         "total": format_minor(invoice.total_minor, invoice.currency),
+        "paid": format_minor(settlement.standing(invoice).paid_minor, invoice.currency),
+        "due": format_minor(settlement.due_minor(invoice), invoice.currency),
         "drafted_at": _instant(invoice.drafted_at),
         "issued_at": _instant(invoice.issued_at) if invoice.issued_at else None,
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
@@ -68,11 +71,30 @@ def preview_as_dict(preview: Preview) -> dict[str, Any]:
         "subtotal": format_minor(preview.total_minor, preview.currency),
         "tax": format_minor(0, preview.currency),
         "total": format_minor(preview.total_minor, preview.currency),
+        "paid": format_minor(0, preview.currency),
+        "due": format_minor(0, preview.currency),
         "drafted_at": None,
         "issued_at": None,
         "due_on": None,
         "issuer": {},
         "customer": {},
+    }
+
+
+def payment(row: Payment, currency: str) -> dict[str, str]:
+    """A payment or refund for the wire; ``currency`` is its invoice's."""
+    return {
+        "id": str(row.id),
+        "invoice": str(row.invoice_id),
+        "kind": row.kind,
+        "amount": format_minor(row.amount_minor, currency),
+        "currency": currency,
+        "provider": row.provider,
+        "method": row.method,
+        "reference": row.reference,
+        "reason": row.reason,
+        "received_at": _instant(row.received_at),
+        "booked_at": _instant(row.booked_at),
     }
 
 

@@ -60,6 +60,12 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         "subtotal": _grouped(document["subtotal"]),
         "tax": _grouped(document["tax"]),
         "total": _grouped(document["total"]),
+        # A document of which nothing was paid says what is due by its total.
+        "settled": [
+            [label, _grouped(document[name])]
+            for label, name in (("Paid", "paid"), ("Due", "due"))
+            if Decimal(document["paid"]) != 0
+        ],
     }
 
 

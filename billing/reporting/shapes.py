@@ -17,25 +17,12 @@ class PlanPriceDocument(TypedDict):
     currency: str
     base_fee: str
     credit_price: str | None
-    minimum: str | None
-
-
-class TierDocument(TypedDict):
-    """``up_to`` null: open-ended. ``flat`` falls due once the tier is reached."""
-
-    up_to: str | None
-    rate: str
-    flat: str
 
 
 class OveragePriceDocument(TypedDict):
-    """``model``: per_unit, graduated, volume, package or percentage (a rate per 100). A tiered one has no rate."""
-
     currency: str
-    model: str
-    rate: str | None
+    rate: str
     per: str
-    tiers: list[TierDocument]
 
 
 class EntitlementDocument(TypedDict):
@@ -91,11 +78,6 @@ class PeriodDocument(TypedDict):
     closed_at: str | None
 
 
-class ParkedDocument(TypedDict):
-    at: str
-    reason: str
-
-
 class SubscriptionDocument(TypedDict):
     id: str
     organization: str
@@ -106,12 +88,6 @@ class SubscriptionDocument(TypedDict):
     starts_at: str
     trial: SpanDocument | None
     current_period: PeriodDocument | None
-    # What happens at the end of the current period, and renewals that wait for an operator.
-    pending_plan: PlanReference | None
-    cancel_at_period_end: bool
-    paused_at: str | None
-    held_at: str | None
-    parked: ParkedDocument | None
     ended_at: str | None
     credit_balance: str
     version: int
@@ -259,7 +235,10 @@ class InvoiceLineDocument(TypedDict):
 
 
 class InvoiceDocument(TypedDict):
-    """What ``invoicing.documents.as_dict`` gives. ``id`` is null for a preview."""
+    """What ``invoicing.documents.as_dict`` gives. ``id`` is null for a preview.
+
+    ``paid`` is net of refunds; ``due`` is what is left to pay, nothing before issue or once it is void.
+    """
 
     id: str | None
     number: str | None
@@ -273,8 +252,26 @@ class InvoiceDocument(TypedDict):
     subtotal: str
     tax: str
     total: str
+    paid: str
+    due: str
     drafted_at: str | None
     issued_at: str | None
     due_on: str | None
     issuer: dict[str, Any]
     customer: dict[str, Any]
+
+
+class PaymentDocument(TypedDict):
+    """Money received for an invoice (``payment``) or given back (``refund``); ``amount`` is positive either way."""
+
+    id: str
+    invoice: str
+    kind: str
+    amount: str
+    currency: str
+    provider: str
+    method: str
+    reference: str
+    reason: str
+    received_at: str
+    booked_at: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -10,15 +11,17 @@ import click
 from billing.accounts import queries as accounts_queries
 from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import INSTANT, REFERENCE
-from billing.invoicing import documents
+from billing.cli.parameters import CODE, INSTANT, KEY, QUANTITY, REASON, REFERENCE
+from billing.invoicing import amounts, documents
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import InvoiceNotFound
+from billing.invoicing.operations import paying
 from billing.kernel.errors import Conflict, NotFound
 from billing.models import Invoice, InvoiceStatus
 from billing.subscriptions import queries as subscriptions_queries
 
+_invoice = click.argument("reference", type=REFERENCE, metavar="INVOICE")
 _reference = click.argument("reference", type=REFERENCE, metavar="INVOICE|ORGANIZATION")
 
 
@@ -36,7 +39,7 @@ class PeriodNotFound(NotFound):
 
 @click.group("invoices")
 def command() -> None:
-    """Draft, issue, show and list invoices.
+    """Draft, issue, show, list, settle and void invoices.
 
     An invoice is named by its id or number.
     """
@@ -74,6 +77,49 @@ def issue(reference: str) -> Answer:
             invoice=invoice, actor=environment.actor(), now=accounts_queries.now_for(invoice.organization)
         )
     )
+
+
+@command.command("void")
+@_invoice
+@click.option("--reason", type=REASON, required=True, help="Why, for the audit log.")
+@answers()
+def void(reference: str, *, reason: str) -> Answer:
+    """Take back an issued invoice of which nothing is paid, or discard a draft. Its period is billed anew."""
+    invoice = invoicing_queries.get_invoice(reference)
+    return _show(
+        invoicing_operations.void(
+            invoice=invoice,
+            actor=environment.actor(),
+            reason=reason,
+            now=accounts_queries.now_for(invoice.organization),
+        )
+    )
+
+
+@command.command("pay")
+@_invoice
+@click.argument("amount", type=QUANTITY)
+@click.option("--reference", "paid_by", type=KEY, required=True, help="The bank's or provider's name for the payment.")
+@click.option("--provider", type=CODE, default=paying.MANUAL, show_default=True, help="Who took the money.")
+@click.option("--method", type=CODE, default=paying.TRANSFER, show_default=True, help="How it came.")
+@click.option("--received-at", type=INSTANT, help="When it came. [default: now]")
+@answers()
+def pay(
+    reference: str, amount: Decimal, *, paid_by: str, provider: str, method: str, received_at: datetime | None
+) -> Answer:
+    """Book money received for an invoice, in its currency. The same reference again books nothing."""
+    invoice = invoicing_queries.get_invoice(reference)
+    invoicing_operations.pay(
+        invoice=invoice,
+        amount_minor=amounts.read(amount, invoice.currency),
+        reference=paid_by,
+        provider=provider,
+        method=method,
+        received_at=received_at,
+        actor=environment.actor(),
+        now=accounts_queries.now_for(invoice.organization),
+    )
+    return _show(invoicing_queries.get_invoice(reference))
 
 
 @command.command("show")
@@ -147,7 +193,7 @@ def _tell(document: dict[str, Any]) -> str:
         (line["position"], line["description"], line["quantity"], f"{line['rate']} per {line['per']}", line["amount"])
         for line in document["lines"]
     ]
-    rows += [("", name, "", "", document[name]) for name in ("subtotal", "tax", "total")]
+    rows += [("", name, "", "", document[name]) for name in ("subtotal", "tax", "total", "paid", "due")]
     header = ("no", "line", "quantity", "rate", currency)
     blank = [tuple(" " if value == "" else value for value in row) for row in rows]
     return f"{output.pairs(head)}\n\n{output.table(header, blank, right=('no', 'quantity', currency))}"

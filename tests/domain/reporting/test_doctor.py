@@ -351,6 +351,12 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
         "id",
     ),
     (
+        "marketplace_invoices",
+        "UPDATE marketplace_invoices SET status = 'paid' WHERE status = 'issued' RETURNING id",
+        {"paid-means-nothing-due"},
+        "id",
+    ),
+    (
         "billing_document_counters",
         "UPDATE billing_document_counters SET last = last + 1 RETURNING series",
         {"invoice-numbers-are-gapless"},

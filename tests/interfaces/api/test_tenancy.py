@@ -49,6 +49,11 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "invoice": ("GET", "/billing/invoices/{inv}", None),
     "invoice as csv": ("GET", "/billing/invoices/{inv}.csv", None),
     "issue": ("POST", "/billing/invoices/{inv}/issue", {}),
+    "void": ("POST", "/billing/invoices/{inv}/void", {"reason": "r"}),
+    "uncollectible": ("POST", "/billing/invoices/{inv}/uncollectible", {"reason": "r"}),
+    "pay": ("POST", "/billing/invoices/{inv}/pay", {"amount": "1", "reference": "x"}),
+    "refund": ("POST", "/billing/invoices/{inv}/refund", {"amount": "1", "reference": "x", "reason": "r"}),
+    "payments": ("GET", "/billing/invoices/{inv}/payments", None),
 }
 
 
