@@ -14,7 +14,7 @@ from django.utils import timezone
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.catalog import queries as catalog_queries
-from billing.lifecycle import change_plan, onboard, quota, statuses, usage
+from billing.lifecycle import change_plan, onboard, pending, quota, statuses, usage
 from billing.lifecycle.quota import BillingQuotaOutcome
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization, Subscription
@@ -85,9 +85,11 @@ class BillingService:
         currency: str | None = None,
         starts_at: datetime | None = None,
         status: str | None = None,
+        at_period_end: bool = False,
         now: datetime | None = None,
     ) -> Subscription:
-        """Subscribe an organization, or move its live subscription of the plan's product to the plan.
+        """Subscribe an organization, or move its live subscription of the plan's product to the plan, now or
+        ``at_period_end``.
 
         Naming the subscription (and version) believed current makes it optimistic: ``StaleSubscription`` if it is
         another by now, and nothing is changed. ``status`` is for operators and maps to a legal transition.
@@ -103,7 +105,8 @@ class BillingService:
                 organization=found, plan_code=plan_code, actor=actor, now=at, currency=currency, starts_at=starts_at
             )
         else:
-            subscription = change_plan.change_now(
+            change = pending.change_at_period_end if at_period_end else change_plan.change_now
+            subscription = change(
                 subscription=live, plan_code=plan_code, actor=actor, now=at, expected_version=expected_version
             )
         if status is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
@@ -17,7 +17,7 @@ from billing.api.pagination import PageQuery, TimeKey
 from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
 from billing.kernel import ids
-from billing.lifecycle import cancel, onboard
+from billing.lifecycle import cancel, onboard, pending
 from billing.models import Organization, Subscription
 from billing.reporting import representations
 from billing.reporting.shapes import SubscriptionDocument
@@ -31,6 +31,7 @@ _ETAG = re.compile(r'"([0-9a-f-]{36})[.]([1-9][0-9]{0,9})"', re.ASCII)
 
 class ChangePlan(Request, frozen=True):
     plan_code: Code
+    when: Literal["now", "period_end"] = "now"
     subscription_id: Id | None = None
     version: Version | None = None
     currency: Code | None = None
@@ -45,6 +46,7 @@ class Provision(Request, frozen=True):
 
 
 class Cancel(Request, frozen=True):
+    at_period_end: bool = False
     reason: Annotated[str, Meta(max_length=500)] = ""
     version: Version | None = None
 
@@ -70,7 +72,7 @@ class CurrentSubscription(ApiView):
         subscription = subscriptions_queries.find_live(organization)
         if subscription is None:
             raise subscriptions_queries.SubscriptionNotFound("There is no live subscription.")
-        return _answer(call, subscription)
+        return answer(call, subscription)
 
     @endpoint(
         "Subscribe or change plan",
@@ -81,7 +83,7 @@ class CurrentSubscription(ApiView):
         problems=(402, 409),
     )
     def post(self, call: Call[ChangePlan, Nothing], organization_ref: str) -> Answer:
-        """Onboards an organization without a live subscription, else changes its plan now.
+        """Onboards an organization without a live subscription, else changes its plan, now or when its period ends.
 
         ``If-Match``, or ``subscription_id`` and ``version``, say what is believed current: stale is 409 and changes
         nothing. ``status``, ``starts_at`` and plans that are not on sale are for operators.
@@ -100,9 +102,10 @@ class CurrentSubscription(ApiView):
             currency=body.currency,
             starts_at=body.starts_at.value if body.starts_at else None,
             status=body.status,
+            at_period_end=body.when == "period_end",
             now=call.now(organization),
         )
-        return _answer(call, subscription)
+        return answer(call, subscription)
 
 
 class Subscriptions(ApiView):
@@ -154,18 +157,18 @@ class Subscriptions(ApiView):
             currency=body.currency,
             starts_at=body.starts_at.value if body.starts_at else None,
         )
-        return _answer(call, subscription, status=201)
+        return answer(call, subscription, status=201)
 
 
 class SubscriptionDetail(ApiView):
     @endpoint("Read a subscription", responses={200: SubscriptionDocument}, act=Act.READ, tag="subscriptions")
     def get(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
-        return _answer(call, call.subscription(subscription_id, Act.READ))
+        return answer(call, call.subscription(subscription_id, Act.READ))
 
 
 class CancelSubscription(ApiView):
     @endpoint(
-        "Cancel now",
+        "Cancel",
         responses={200: SubscriptionDocument},
         act=Act.SUBSCRIBE,
         idempotent=True,
@@ -173,17 +176,18 @@ class CancelSubscription(ApiView):
         problems=(409,),
     )
     def post(self, call: Call[Cancel, Nothing], subscription_id: str) -> Answer:
-        """Ends the subscription at once. What was bought comes along if the organization returns."""
+        """Ends the subscription at once, or when its period ends. What was bought comes along if they return."""
         found = call.subscription(subscription_id, None)
-        call.require(_subscribing_act(call, found.organization), found.organization)
-        subscription = cancel.cancel_now(
+        call.require(subscribing_act(call, found.organization), found.organization)
+        act = pending.cancel_at_period_end if call.body.at_period_end else cancel.cancel_now
+        subscription = act(
             subscription=found,
             actor=call.actor,
             now=call.now(found.organization),
             reason=call.body.reason,
-            expected_version=_expected_of(call, found, call.body.version),
+            expected_version=expected_of(call, found, call.body.version),
         )
-        return _answer(call, subscription)
+        return answer(call, subscription)
 
 
 class ActivateSubscription(ApiView):
@@ -202,23 +206,23 @@ class ActivateSubscription(ApiView):
             subscription=found,
             actor=call.actor,
             now=call.now(found.organization),
-            expected_version=_expected_of(call, found, call.body.version),
+            expected_version=expected_of(call, found, call.body.version),
         )
-        return _answer(call, subscription)
+        return answer(call, subscription)
 
 
-def _subscribing_act(call: Call[object, object], organization: Organization) -> Act:
+def subscribing_act(call: Call[object, object], organization: Organization) -> Act:
     """Operators subscribe by a right of their own, which is wider."""
     return Act.SUBSCRIPTIONS if actors.may(call.actor, Act.SUBSCRIPTIONS, organization) else Act.SUBSCRIBE
 
 
 def _for_subscribing(call: Call[object, object], reference: str) -> Organization:
     organization = call.find_organization(reference)
-    call.require(_subscribing_act(call, organization), organization)
+    call.require(subscribing_act(call, organization), organization)
     return organization
 
 
-def _answer(call: Call[object, object], subscription: Subscription, *, status: int = 200) -> Answer:
+def answer(call: Call[object, object], subscription: Subscription, *, status: int = 200) -> Answer:
     organization = subscription.organization
     period = subscriptions_queries.find_period(subscription, call.now(organization))
     return Answer(status, representations.subscription(subscription, period), headers=_etag(subscription))
@@ -242,7 +246,7 @@ def _expected(call: Call[ChangePlan, Nothing]) -> tuple[UUID | None, int | None]
     return tagged
 
 
-def _expected_of(call: Call[object, object], subscription: Subscription, version: int | None) -> int | None:
+def expected_of(call: Call[object, object], subscription: Subscription, version: int | None) -> int | None:
     tagged = _if_match(call)
     if tagged is None:
         return version

@@ -34,6 +34,7 @@ from billing.reporting.shapes import (
     OrganizationDocument,
     PeriodDocument,
     PlanDocument,
+    PlanReference,
     SlaDocument,
     SubscriptionDocument,
     UsageEventDocument,
@@ -63,6 +64,7 @@ def plan(plan: Plan) -> PlanDocument:
                 "currency": price.currency,
                 "base_fee": format_minor(price.base_fee_minor, price.currency),
                 "credit_price": _plain_or_none(price.credit_rate),
+                "minimum": format_minor(price.minimum_minor, price.currency) if price.minimum_minor else None,
             }
             for price in sorted(plan.prices.all(), key=lambda price: price.currency)
         ],
@@ -92,7 +94,13 @@ def _entitlement(entitlement: PlanEntitlement) -> EntitlementDocument:
         "on_limit": entitlement.on_limit,
         "credits_per_unit": plain(entitlement.credits_per_unit),
         "overage_prices": [
-            {"currency": price.currency, "rate": plain(price.rate), "per": plain(price.per)}
+            {
+                "currency": price.currency,
+                "model": price.model,
+                "rate": _plain_or_none(price.rate),
+                "per": plain(price.per),
+                "tiers": [{"up_to": tier["up_to"], "rate": tier["rate"], "flat": tier["flat"]} for tier in price.tiers],
+            }
             for price in sorted(entitlement.prices.all(), key=lambda price: price.currency)
         ],
     }
@@ -118,20 +126,27 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         "id": str(subscription.id),
         "organization": str(subscription.organization_id),
         "product": subscription.product,
-        "plan": {
-            "code": subscription.plan.code,
-            "version": subscription.plan.version,
-            "name": subscription.plan.name,
-        },
+        "plan": _plan_reference(subscription.plan),
         "status": subscription.status,
         "currency": subscription.currency,
         "starts_at": instant(subscription.starts_at),
         "trial": trial,  # type: ignore[typeddict-item]
         "current_period": period(current_period) if current_period and subscription.ended_at is None else None,
+        "pending_plan": _plan_reference(subscription.pending_plan) if subscription.pending_plan else None,
+        "cancel_at_period_end": subscription.cancel_at_period_end,
+        "paused_at": _instant_or_none(subscription.paused_at),
+        "held_at": _instant_or_none(subscription.held_at),
+        "parked": {"at": instant(subscription.parked_at), "reason": subscription.parked_reason}
+        if subscription.parked_at
+        else None,
         "ended_at": _instant_or_none(subscription.ended_at),
         "credit_balance": plain(subscription.marketplace.credit_balance),
         "version": subscription.version,
     }
+
+
+def _plan_reference(plan: Plan) -> PlanReference:
+    return {"code": plan.code, "version": plan.version, "name": plan.name}
 
 
 def grant(grant: CreditGrant) -> GrantDocument:

@@ -17,12 +17,25 @@ class PlanPriceDocument(TypedDict):
     currency: str
     base_fee: str
     credit_price: str | None
+    minimum: str | None
+
+
+class TierDocument(TypedDict):
+    """``up_to`` null: open-ended. ``flat`` falls due once the tier is reached."""
+
+    up_to: str | None
+    rate: str
+    flat: str
 
 
 class OveragePriceDocument(TypedDict):
+    """``model``: per_unit, graduated, volume, package or percentage (a rate per 100). A tiered one has no rate."""
+
     currency: str
-    rate: str
+    model: str
+    rate: str | None
     per: str
+    tiers: list[TierDocument]
 
 
 class EntitlementDocument(TypedDict):
@@ -78,6 +91,11 @@ class PeriodDocument(TypedDict):
     closed_at: str | None
 
 
+class ParkedDocument(TypedDict):
+    at: str
+    reason: str
+
+
 class SubscriptionDocument(TypedDict):
     id: str
     organization: str
@@ -88,6 +106,12 @@ class SubscriptionDocument(TypedDict):
     starts_at: str
     trial: SpanDocument | None
     current_period: PeriodDocument | None
+    # What happens at the end of the current period, and renewals that wait for an operator.
+    pending_plan: PlanReference | None
+    cancel_at_period_end: bool
+    paused_at: str | None
+    held_at: str | None
+    parked: ParkedDocument | None
     ended_at: str | None
     credit_balance: str
     version: int

@@ -20,7 +20,11 @@ class SubscriptionNotFound(NotFound):
 
 
 def find_subscription(subscription_id: UUID) -> Subscription | None:
-    return Subscription.objects.select_related("organization", "plan", "marketplace").filter(id=subscription_id).first()
+    return (
+        Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
+        .filter(id=subscription_id)
+        .first()
+    )
 
 
 def get_subscription(subscription_id: UUID) -> Subscription:
@@ -34,7 +38,7 @@ def get_subscription(subscription_id: UUID) -> Subscription:
 def find_live(organization: Organization, product: str = DEFAULT_PRODUCT) -> Subscription | None:
     """The one subscription of this product that has not ended, whatever its status."""
     return (
-        Subscription.objects.select_related("organization", "plan", "marketplace")
+        Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
         .filter(organization=organization, product=product, status__in=LIVE)
         .first()
     )
@@ -43,7 +47,7 @@ def find_live(organization: Organization, product: str = DEFAULT_PRODUCT) -> Sub
 def find_active(organization: Organization, *, at: datetime, product: str = DEFAULT_PRODUCT) -> Subscription | None:
     """The subscription in service at ``at``: active or trialing, and inside a period of its spine; else None."""
     return (
-        Subscription.objects.select_related("organization", "plan", "marketplace")
+        Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
         .filter(
             organization=organization,
             product=product,
@@ -81,7 +85,7 @@ def find_last_ended(organization: Organization, product: str) -> Subscription | 
 
 def list_live(organizations: Iterable[Organization]) -> list[Subscription]:
     """The live subscriptions of these organizations, with their plans, in one query."""
-    live = Subscription.objects.select_related("organization", "plan", "marketplace")
+    live = Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
     return list(live.filter(organization__in=list(organizations), status__in=LIVE).order_by("organization", "product"))
 
 
@@ -117,7 +121,9 @@ def list_history(
     organization: Organization, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[Subscription]:
     """All subscriptions there ever were, newest first; ``before`` is the last row of the page before."""
-    rows = Subscription.objects.select_related("organization", "plan", "marketplace").filter(organization=organization)
+    rows = Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace").filter(
+        organization=organization
+    )
     if before is not None:
         created_at, subscription_id = before
         rows = rows.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=subscription_id))

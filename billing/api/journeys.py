@@ -1,0 +1,110 @@
+"""What else happens in a subscription's life: going on after all, pausing, and renewals that wait for an operator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from billing.accounts.actors import Act
+from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.subscriptions import Version, answer, expected_of, subscribing_act
+from billing.api.wire import Nothing, Request
+from billing.lifecycle import pause, pending, renew
+from billing.reporting.shapes import SubscriptionDocument
+from billing.subscriptions import queries as subscriptions_queries
+
+
+class Step(Request, frozen=True):
+    version: Version | None = None
+
+
+class Pause(Request, frozen=True):
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    version: Version | None = None
+
+
+class ReactivateSubscription(ApiView):
+    @endpoint(
+        "Go on as before",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIBE,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(409,),
+    )
+    def post(self, call: Call[Step, Nothing], subscription_id: str) -> Answer:
+        """Withdraws what was scheduled for the period's end: a change of plan, or the end of the subscription."""
+        found = call.subscription(subscription_id, None)
+        call.require(subscribing_act(call, found.organization), found.organization)
+        subscription = pending.withdraw(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            expected_version=expected_of(call, found, call.body.version),
+        )
+        return answer(call, subscription)
+
+
+class PauseSubscription(ApiView):
+    @endpoint(
+        "Pause",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIPTIONS,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(409,),
+    )
+    def post(self, call: Call[Pause, Nothing], subscription_id: str) -> Answer:
+        """For operators: from now on nothing is served and no base fee runs. Periods keep their days."""
+        found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
+        subscription = pause.pause(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            reason=call.body.reason,
+            expected_version=expected_of(call, found, call.body.version),
+        )
+        return answer(call, subscription)
+
+
+class ResumeSubscription(ApiView):
+    @endpoint(
+        "Resume",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIPTIONS,
+        idempotent=True,
+        tag="subscriptions",
+        problems=(409,),
+    )
+    def post(self, call: Call[Step, Nothing], subscription_id: str) -> Answer:
+        """For operators: serves a paused subscription again, from now on."""
+        found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
+        subscription = pause.resume(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            expected_version=expected_of(call, found, call.body.version),
+        )
+        return answer(call, subscription)
+
+
+class ReleaseSubscription(ApiView):
+    @endpoint(
+        "Let renewals run",
+        responses={200: SubscriptionDocument},
+        act=Act.SUBSCRIPTIONS,
+        idempotent=True,
+        tag="subscriptions",
+    )
+    def post(self, call: Call[Step, Nothing], subscription_id: str) -> Answer:
+        """For operators: runs renewals that were held (a start in the past) or parked (one failed). If one fails again,
+        the answer says so in ``parked``."""
+        found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
+        renew.release(
+            subscription=found,
+            actor=call.actor,
+            now=call.now(found.organization),
+            expected_version=expected_of(call, found, call.body.version),
+        )
+        return answer(call, subscriptions_queries.get_subscription(found.id))
