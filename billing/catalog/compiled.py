@@ -11,13 +11,16 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.kernel.periods import Cadence
+from billing.kernel.pricing import PricingModel, Tier
 
 
 class Price(NamedTuple):
-    """``rate`` major units of the currency for each ``per`` units."""
+    """``rate`` major units of the currency for each ``per`` units, by ``model``; a tiered one has no rate."""
 
-    rate: Decimal
+    rate: Decimal | None
     per: Decimal
+    model: PricingModel = PricingModel.PER_UNIT
+    tiers: tuple[Tier, ...] = ()
 
 
 class BooleanGuard(NamedTuple):

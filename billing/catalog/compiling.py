@@ -26,7 +26,7 @@ SELECT json_build_object(
             'enabled', entitlement.enabled, 'limit', entitlement.limit::text, 'cadence', entitlement.cadence,
             'on_limit', entitlement.on_limit, 'credits_per_unit', entitlement.credits_per_unit::text,
             'prices', coalesce((
-                SELECT json_object_agg(currency, json_build_array(rate::text, per::text))
+                SELECT json_object_agg(currency, json_build_array(rate::text, per::text, model, tiers))
                 FROM billing_entitlement_prices WHERE entitlement_id = entitlement.id), '{}'))
             ORDER BY entitlement.position, entitlement.key)
         FROM billing_plan_entitlements entitlement WHERE entitlement.plan_id = plan.id), '[]')

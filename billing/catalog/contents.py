@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from billing.catalog.schema import EntitlementSpec, MeterSpec, PlanSpec
+from billing.catalog.schema import EntitlementSpec, MeterSpec, OveragePrice, PlanSpec
 from billing.kernel import money
 from billing.kernel.decimals import plain
+from billing.kernel.pricing import PricingModel, Tier
 
 
 def canonical(plan: PlanSpec) -> dict[str, Any]:
-    """Plain JSON of the plan's terms: decimals as strings, features in their order of display."""
-    return {
+    """Plain JSON of the plan's terms: decimals as strings, features in their order of display.
+
+    What a plan does not have is left out where it came to the catalog later, so that older digests hold.
+    """
+    return _minimum(plan) | {
         "product": plan.product,
         "name": plan.name,
         "description": plan.description,
@@ -86,9 +90,36 @@ def _entitlement(entitlement: EntitlementSpec) -> dict[str, Any]:
         "on_limit": entitlement.on_limit,
         "credits_per_unit": plain(entitlement.credits_per_unit),
         "overage_price": {
-            price.currency: f"{plain(price.rate)} per {plain(price.per)}" for price in entitlement.overage_prices
+            price.currency: _overage_price(price) for price in entitlement.overage_prices
         },
     } | guards
+
+
+def _minimum(plan: PlanSpec) -> dict[str, Any]:
+    amounts = {
+        price.currency: money.format_minor(price.minimum_minor, price.currency)
+        for price in plan.prices
+        if price.minimum_minor
+    }
+    return {"minimum": amounts} if amounts else {}
+
+
+def _overage_price(price: OveragePrice) -> str | dict[str, Any]:
+    """A price of one rate in words, a tiered one as a mapping, so that a difference names the tier."""
+    per = plain(price.per)
+    if price.rate is None:
+        tiers = {str(number): _tier(tier) for number, tier in enumerate(price.tiers, start=1)}
+        return {"model": price.model.value, "per": per, "tiers": tiers}
+    if price.model == PricingModel.PACKAGE:
+        return f"{plain(price.rate)} per started {per}"
+    if price.model == PricingModel.PERCENTAGE:
+        return f"{plain(price.rate)} per cent"
+    return f"{plain(price.rate)} per {per}"
+
+
+def _tier(tier: Tier) -> str:
+    reach = "beyond" if tier.up_to is None else f"up to {plain(tier.up_to)}"
+    return f"{reach}: {plain(tier.rate)}" + (f", flat {plain(tier.flat)}" if tier.flat else "")
 
 
 def _limit(limit: Decimal | None) -> str | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal, cast
 
+from billing.catalog import pricing
 from billing.catalog.fields import Fields, Reader, is_null
 from billing.catalog.problems import Problems
-from billing.catalog.schema import EntitlementSpec, OveragePrice
+from billing.catalog.schema import EntitlementSpec
 from billing.catalog.tree import Mapping, Node, Scalar
-from billing.kernel.decimals import RATE_PLACES, ZERO
 from billing.kernel.periods import Cadence
 
 _CADENCE_BY_SUFFIX = {
@@ -101,35 +101,8 @@ def _full(key: str, line: int, fields: Fields) -> EntitlementSpec:
         cadence=Cadence(cadence),
         on_limit=cast(Literal["block", "overage"], on_limit),
         credits_per_unit=credits_per_unit,
-        overage_prices=_in_order(_overage_prices(prices, fields)) if prices is not None else (),
+        overage_prices=pricing.read(prices, fields) if prices is not None else (),
         line=line,
     )
     fields.finish()
     return spec
-
-
-def _overage_prices(node: Node, fields: Fields) -> Iterator[OveragePrice]:
-    label = fields.label("overage_price")
-    for currency, line, value in fields.reader.per_currency(node, label):
-        if isinstance(value, Mapping):
-            yield _rate_per(currency, line, Fields(value, f"{label}: {currency}", fields.problems))
-        else:
-            rate = fields.reader.decimal(value, f"{label}: {currency}", places=RATE_PLACES)
-            yield OveragePrice(currency, rate or ZERO, line=line)
-
-
-def _in_order(prices: Iterator[OveragePrice]) -> tuple[OveragePrice, ...]:
-    """The order of currencies in a file means nothing, so there is one order only."""
-    return tuple(sorted(prices, key=lambda price: price.currency))
-
-
-def _rate_per(currency: str, line: int, price: Fields) -> OveragePrice:
-    if "rate" not in price.mapping.entries:
-        price.problems.add(line, f"{price.where} needs a rate")
-    rate = price.decimal("rate", places=RATE_PLACES)
-    node = price.node("per")
-    per = price.reader.decimal(node, price.label("per")) if node is not None else None
-    if per == ZERO:
-        price.problems.add(price.line_of("per"), f"{price.label('per')} must be more than 0")
-    price.finish()
-    return OveragePrice(currency, rate, per or Decimal(1), line=line)

@@ -71,7 +71,9 @@ class PlanReader:
         return "arrears"
 
     def _prices(self, fields: Fields) -> tuple[PriceSpec, ...]:
-        credit_node, price_node = fields.node("credit_price"), fields.node("price")
+        credit_node, price_node, minimum_node = (fields.node(key) for key in ("credit_price", "price", "minimum"))
+        minimums = self._minimums(minimum_node, fields) if minimum_node is not None else {}
+        with_minimum = set(minimums)
         rates = {}
         if credit_node is not None:
             label = fields.label("credit_price")
@@ -85,10 +87,25 @@ class PlanReader:
                 self.problems.add(price_node.line, f"{label} is empty; leave it out for a plan that is free of charge")
             for currency, line, node in self.reader.per_currency(price_node, label):
                 base_fee_minor = self._minor(node, f"{label}: {currency}", currency)
-                prices.append(PriceSpec(currency, base_fee_minor, rates.pop(currency, (0, None))[1], line=line))
+                credit_rate = rates.pop(currency, (0, None))[1]
+                _, minimum_minor = minimums.pop(currency, (0, 0))
+                prices.append(PriceSpec(currency, base_fee_minor, credit_rate, minimum_minor, line=line))
+                if minimum_node is not None and currency not in with_minimum:
+                    reason = f'{fields.where}: minimum has none in {currency}, in which the plan is sold ("0" is none)'
+                    self.problems.add(minimum_node.line, reason)
+        for currency, (line, _) in minimums.items():
+            self.problems.add(line, f"{fields.where}: minimum in {currency}, in which the plan has no price")
         for currency, (line, _) in rates.items():
             self.problems.add(line, f"{fields.where}: credit_price in {currency}, in which the plan has no price")
         return tuple(sorted(prices, key=lambda price: price.currency))
+
+    def _minimums(self, node: Node, fields: Fields) -> dict[str, tuple[int, int]]:
+        """Line and amount in minor units by currency."""
+        label = fields.label("minimum")
+        return {
+            currency: (line, self._minor(value, f"{label}: {currency}", currency))
+            for currency, line, value in self.reader.per_currency(node, label)
+        }
 
     def _minor(self, node: Node, label: str, currency: str) -> int:
         amount = self.reader.decimal(node, label)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from billing.kernel.decimals import ZERO
 from billing.kernel.periods import Cadence, Interval
+from billing.kernel.pricing import PricingModel, Tier
 
 PRODUCT = "platform"
 
@@ -30,11 +31,14 @@ class MeterSpec:
 
 @dataclass(frozen=True, slots=True)
 class OveragePrice:
-    """``rate`` major units of ``currency`` for each ``per`` units beyond the limit."""
+    """``rate`` major units of ``currency`` for each ``per`` units beyond the limit, by ``model``; a tiered one has no
+    rate of its own. A percentage is a rate per 100 units."""
 
     currency: str
-    rate: Decimal
+    rate: Decimal | None
     per: Decimal = Decimal(1)
+    model: PricingModel = PricingModel.PER_UNIT
+    tiers: tuple[Tier, ...] = ()
     line: int = field(default=0, compare=False)
 
 
@@ -72,11 +76,13 @@ class EntitlementSpec:
 
 @dataclass(frozen=True, slots=True)
 class PriceSpec:
-    """Base fee of one billing period in one currency, and what one credit beyond the granted ones costs."""
+    """Base fee of one billing period in one currency, what one credit beyond the granted ones costs, and what fees and
+    use of a period come to at least (0: no minimum)."""
 
     currency: str
     base_fee_minor: int
     credit_rate: Decimal | None = None
+    minimum_minor: int = 0
     line: int = field(default=0, compare=False)
 
 

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from billing.catalog import contents
 from billing.catalog.schema import EntitlementSpec, FeatureSpec, OveragePrice, PlanSpec, PriceSpec, Shelf
 from billing.kernel.periods import Cadence, Interval
+from billing.kernel.pricing import PricingModel, tiers_of
 from billing.models import EntitlementPrice, Plan, PlanEntitlement, PlanPrice, PricingPlan
 
 # What ``read`` touches, for prefetching over many plans.
@@ -25,7 +26,7 @@ def read(plan: Plan) -> PlanSpec:
         billing_period=Interval(plan.billing_period),
         base_fee=cast(Literal["arrears", "advance"], plan.base_fee_timing),
         prices=tuple(
-            PriceSpec(price.currency, price.base_fee_minor, price.credit_rate)
+            PriceSpec(price.currency, price.base_fee_minor, price.credit_rate, price.minimum_minor)
             for price in sorted(plan.prices.all(), key=lambda price: price.currency)
         ),
         trial_days=plan.trial_days,
@@ -56,7 +57,7 @@ def _entitlement(row: PlanEntitlement) -> EntitlementSpec:
         on_limit=cast(Literal["block", "overage"], row.on_limit),
         credits_per_unit=row.credits_per_unit,
         overage_prices=tuple(
-            OveragePrice(price.currency, price.rate, price.per)
+            OveragePrice(price.currency, price.rate, price.per, PricingModel(price.model), tiers_of(price.tiers))
             for price in sorted(row.prices.all(), key=lambda price: price.currency)
         ),
     )
@@ -116,7 +117,11 @@ def _fill(plan: Plan, spec: PlanSpec) -> None:
 def _write_parts(plan: Plan, spec: PlanSpec) -> None:
     PlanPrice.objects.bulk_create(
         PlanPrice(
-            plan=plan, currency=price.currency, base_fee_minor=price.base_fee_minor, credit_rate=price.credit_rate
+            plan=plan,
+            currency=price.currency,
+            base_fee_minor=price.base_fee_minor,
+            credit_rate=price.credit_rate,
+            minimum_minor=price.minimum_minor,
         )
         for price in spec.prices
     )
@@ -152,7 +157,14 @@ def _entitlement_row(plan: Plan, entitlement: EntitlementSpec, position: int) ->
 
 def _price_rows(pairs: Iterable[tuple[PlanEntitlement, EntitlementSpec]]) -> list[EntitlementPrice]:
     return [
-        EntitlementPrice(entitlement=row, currency=price.currency, rate=price.rate, per=price.per)
+        EntitlementPrice(
+            entitlement=row,
+            currency=price.currency,
+            model=price.model.value,
+            rate=price.rate,
+            per=price.per,
+            tiers=[tier.as_dict() for tier in price.tiers],
+        )
         for row, entitlement in pairs
         for price in entitlement.overage_prices
     ]

@@ -10,17 +10,21 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.kernel.periods import Span
+from billing.kernel.pricing import PricingModel, Tier
 
 
 @dataclass(frozen=True, slots=True)
 class OveragePrice:
-    """What a plan version asks for use beyond the included amount: ``rate`` major units per ``per`` units."""
+    """What a plan version asks for use beyond the included amount: ``rate`` major units per ``per`` units, by its
+    ``model``. A tiered one has no rate of its own; its tiers count the units beyond the included ones."""
 
     entitlement: str
     included: Decimal
     cadence: str
-    rate: Decimal
+    rate: Decimal | None
     per: Decimal
+    model: PricingModel = PricingModel.PER_UNIT
+    tiers: tuple[Tier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class PlanTerms:
     base_fee_minor: int | None
     credit_rate: Decimal | None
     overage: Mapping[str, OveragePrice]
+    minimum_minor: int = 0
 
     @property
     def label(self) -> str:
@@ -67,11 +72,12 @@ class ServicePeriod:
 
 @dataclass(frozen=True, slots=True)
 class PlanStretch:
-    """The plan version in force from ``starts_at`` to ``ends_at`` (None: still)."""
+    """The plan version in force from ``starts_at`` to ``ends_at`` (None: still). While paused it costs nothing."""
 
     terms: PlanTerms
     starts_at: datetime
     ends_at: datetime | None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,37 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledPart:
+    """What other issued invoices carry of one service period, summed by charge, plan version, meter and tier (0 where
+    there is none). ``ordinal`` is the service period's."""
+
+    ordinal: int
+    charge: str
+    plan_code: str
+    plan_version: int
+    meter: str | None
+    tier: int
+    quantity: Decimal
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A service period with what decides its fees: the part of it that was lived in, and the plans in force."""
+
+    service: ServicePeriod
+    served: Span
+    is_trial: bool
+    stretches: tuple[PlanStretch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodBooks:
     """All that the invoice of ``period`` is made from.
 
-    ``charges`` are those that this period bills, late ones too. ``served`` is the part of the period in which the
-    subscription lived: nothing of it if it was canceled in the instant of its renewal.
+    ``charges`` are those that this period bills, late ones too; ``late`` are the periods of the late ones, and
+    ``billed`` what other issued invoices carry of these periods and of this one. ``served`` is the part of the period
+    in which the subscription lived: nothing of it if it was canceled in the instant of its renewal.
     """
 
     currency: str
@@ -100,6 +132,12 @@ class PeriodBooks:
     is_trial: bool
     stretches: tuple[PlanStretch, ...]
     charges: tuple[Charge, ...]
+    late: tuple[Life, ...] = ()
+    billed: tuple[BilledPart, ...] = ()
+
+    @property
+    def life(self) -> Life:
+        return Life(self.period, self.served, self.is_trial, self.stretches)
 
     @property
     def is_billable(self) -> bool:
@@ -110,7 +148,8 @@ class PeriodBooks:
 
 @dataclass(frozen=True, slots=True)
 class LineDraft:
-    """One line: ``amount_minor`` is ``quantity × rate ÷ per`` rounded once."""
+    """One line: ``amount_minor`` is ``quantity × rate ÷ per`` rounded once, less what was billed before of late use
+    (whose line may differ from that product by a minor unit), and with started packages counted whole."""
 
     charge: str
     description: str

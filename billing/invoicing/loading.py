@@ -1,4 +1,4 @@
-"""The books of many periods at once, as ``assembly`` wants them: seven queries, however many periods.
+"""The books of many periods at once, as ``assembly`` wants them: eight queries, however many periods.
 
 A single draft is a list of one.
 """
@@ -13,8 +13,11 @@ from typing import TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.invoicing import billed
 from billing.invoicing.books import (
+    BilledPart,
     Charge,
+    Life,
     MeterLabel,
     OveragePrice,
     PeriodBooks,
@@ -23,6 +26,7 @@ from billing.invoicing.books import (
     ServicePeriod,
 )
 from billing.kernel.periods import Span
+from billing.kernel.pricing import PricingModel, tiers_of
 from billing.models import (
     EntitlementPrice,
     Meter,
@@ -75,25 +79,41 @@ def load(period_ids: Iterable[UUID]) -> list[Target]:
         | {(charge.plan_id, currencies[charge.subscription_id]) for charge in charges}
     )
     meters = _meters({charge.meter_id for charge in charges})
+    carried = billed.load(
+        [(period.id, period.id) for period in periods]
+        + [(charge.billed_period_id, charge.service_period_id) for charge in charges]
+    )
     spans_of, charges_of = defaultdict(list), defaultdict(list)
     for span in spans:
         spans_of[span.subscription_id].append(span)
     for charge in charges:
         charges_of[charge.billed_period_id].append(charge)
     return [
-        _target(period, spans_of[period.subscription_id], charges_of[period.id], terms, meters) for period in periods
+        _target(
+            period,
+            spans_of[period.subscription_id],
+            charges_of[period.id],
+            terms,
+            meters,
+            carried.get(period.id, ()),
+        )
+        for period in periods
     ]
 
 
 def _target(
     period: SubscriptionPeriod,
-    spans: Iterable[PlanSpan],
+    spans: Collection[PlanSpan],
     charges: Iterable[UsageCharge],
     terms: _TermsOf,
     meters: Mapping[str, MeterLabel],
+    carried: tuple[BilledPart, ...],
 ) -> Target:
     currency = period.subscription.currency
     ended_at = period.subscription.ended_at
+    life = _life(period, ended_at, spans, terms, currency)
+    late = {charge.service_period_id: charge.service_period for charge in charges}
+    late.pop(period.id, None)
     return Target(
         organization_id=period.organization_id,
         subscription_id=period.subscription_id,
@@ -104,17 +124,10 @@ def _target(
         books=PeriodBooks(
             currency=currency,
             zone=ZoneInfo(period.organization.zone),
-            period=_service(period),
-            served=Span(
-                period.starts_at,
-                period.ends_at if ended_at is None else max(period.starts_at, min(period.ends_at, ended_at)),
-            ),
-            is_trial=period.kind == PeriodKind.TRIAL,
-            stretches=tuple(
-                PlanStretch(terms[span.plan_id, currency], span.starts_at, span.ends_at, span.is_paused)
-                for span in spans
-                if span.starts_at < period.ends_at and (span.ends_at is None or span.ends_at > period.starts_at)
-            ),
+            period=life.service,
+            served=life.served,
+            is_trial=life.is_trial,
+            stretches=life.stretches,
             charges=tuple(
                 Charge(
                     service=_service(charge.service_period),
@@ -125,6 +138,26 @@ def _target(
                 )
                 for charge in charges
             ),
+            late=tuple(_life(service, ended_at, spans, terms, currency) for service in late.values()),
+            billed=carried,
+        ),
+    )
+
+
+def _life(
+    period: SubscriptionPeriod, ended_at: datetime | None, spans: Iterable[PlanSpan], terms: _TermsOf, currency: str
+) -> Life:
+    return Life(
+        service=_service(period),
+        served=Span(
+            period.starts_at,
+            period.ends_at if ended_at is None else max(period.starts_at, min(period.ends_at, ended_at)),
+        ),
+        is_trial=period.kind == PeriodKind.TRIAL,
+        stretches=tuple(
+            PlanStretch(terms[span.plan_id, currency], span.starts_at, span.ends_at, span.is_paused)
+            for span in spans
+            if span.starts_at < period.ends_at and (span.ends_at is None or span.ends_at > period.starts_at)
         ),
     )
 
@@ -158,6 +191,7 @@ def _terms(wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], PlanT
             base_fee_minor=price.base_fee_minor if price else free,
             credit_rate=price.credit_rate if price else None,
             overage=overage.get((plan_id, currency), {}),
+            minimum_minor=price.minimum_minor if price else 0,
         )
     return terms
 
@@ -172,6 +206,12 @@ def _overage_prices(plan_ids: Collection[UUID]) -> dict[tuple[UUID, str], dict[s
         assert entitlement.limit is not None  # noqa: S101 - the filter above, for the type checker
         for meter in entitlement.meters:
             found[entitlement.plan_id, row.currency][meter] = OveragePrice(
-                entitlement.key, entitlement.limit, entitlement.cadence, row.rate, row.per
+                entitlement.key,
+                entitlement.limit,
+                entitlement.cadence,
+                row.rate,
+                row.per,
+                PricingModel(row.model),
+                tiers_of(row.tiers),
             )
     return found

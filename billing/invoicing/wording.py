@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from billing.invoicing.books import OveragePrice
+from billing.invoicing.rating import Part
+from billing.kernel.decimals import ZERO, plain
 from billing.kernel.periods import Span
+from billing.kernel.pricing import PricingModel
 
 # Not strftime's: those depend on the locale of the process.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -26,3 +30,32 @@ def days(span: Span, zone: ZoneInfo) -> str:
 
 def short(name: str) -> str:
     return name if len(name) <= NAME_LENGTH_MAX else name[: NAME_LENGTH_MAX - 1] + "…"
+
+
+def bounds(price: OveragePrice, tier: int) -> tuple[str, str]:
+    """Where a tier begins and ends, in units beyond the included ones; an open end is empty."""
+    below = price.tiers[tier - 2].up_to if tier > 1 else ZERO
+    up_to = price.tiers[tier - 1].up_to
+    return plain(below or ZERO), "" if up_to is None else plain(up_to)
+
+
+def tier(price: OveragePrice, part: Part) -> str:
+    """What a line of overage adds of its price: empty for one rate for all."""
+    if price.model == PricingModel.PERCENTAGE and price.rate is not None:
+        return f", {plain(price.rate)} per cent"
+    if price.model == PricingModel.PACKAGE:
+        return f", in packages of {plain(price.per)}"
+    if not part.tier:
+        return ""
+    reach = _reach(*bounds(price, part.tier))
+    if part.charge == "flat":
+        return f", flat fee for {reach}"
+    if price.model == PricingModel.VOLUME:
+        return f", all at the rate for {reach}"
+    return f", {reach}"
+
+
+def _reach(above: str, up_to: str) -> str:
+    if above == "0":
+        return f"up to {up_to}" if up_to else "any"
+    return f"above {above} up to {up_to}" if up_to else f"above {above}"

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, Interval
+from billing.kernel.pricing import PricingModel
 
 RATE: dict[str, Any] = {"max_digits": 30, "decimal_places": 12}
 QUANTITY: dict[str, Any] = {"max_digits": 20, "decimal_places": 6}
@@ -81,18 +82,21 @@ class Plan(models.Model):
 
 
 class PlanPrice(models.Model):
-    """What a plan costs in one currency. ``credit_rate`` is the price of one credit beyond the granted ones."""
+    """What a plan costs in one currency. ``credit_rate`` is the price of one credit beyond the granted ones;
+    ``minimum_minor`` what a whole period costs at least, fees and use together (0: no minimum)."""
 
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="prices")
     currency = models.CharField(max_length=3)
     base_fee_minor = models.BigIntegerField()
     credit_rate = models.DecimalField(**RATE, null=True, blank=True)
+    minimum_minor = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "billing_plan_prices"
         constraints = [
             models.UniqueConstraint(fields=["plan", "currency"], name="plan_prices_currency"),
             models.CheckConstraint(condition=Q(base_fee_minor__gte=0), name="plan_prices_not_negative"),
+            models.CheckConstraint(condition=Q(minimum_minor__gte=0), name="plan_prices_minimum"),
         ]
 
     def __str__(self) -> str:
@@ -146,22 +150,37 @@ class PlanEntitlement(models.Model):
 
 
 class EntitlementPrice(models.Model):
-    """Overage price of one entitlement in one currency: ``rate`` major units for each ``per`` units."""
+    """Overage price of one entitlement in one currency: ``rate`` major units for each ``per`` units, by its ``model``.
+
+    A tiered model has no rate: each of its ``tiers`` has one. A percentage is a rate per 100 units, which are money.
+    """
 
     entitlement = models.ForeignKey(PlanEntitlement, on_delete=models.CASCADE, related_name="prices")
     currency = models.CharField(max_length=3)
-    rate = models.DecimalField(**RATE)
+    model = models.CharField(
+        max_length=10, choices=[(m.value, m.value) for m in PricingModel], default=PricingModel.PER_UNIT.value
+    )
+    rate = models.DecimalField(**RATE, null=True, blank=True)
     per = models.DecimalField(**QUANTITY, default=1)
+    # [{"up_to" (null: open-ended), "rate", "flat"}] in ascending order, decimals as strings
+    tiers = models.JSONField(default=list, blank=True)
 
     class Meta:
         db_table = "billing_entitlement_prices"
         constraints = [
             models.UniqueConstraint(fields=["entitlement", "currency"], name="entitlement_prices_currency"),
-            models.CheckConstraint(condition=Q(rate__gte=0) & Q(per__gt=0), name="entitlement_prices_sane"),
+            models.CheckConstraint(
+                condition=Q(per__gt=0)
+                & (
+                    Q(model__in=["per_unit", "package", "percentage"], rate__gte=0, rate__isnull=False, tiers=[])
+                    | (Q(model__in=["graduated", "volume"], rate__isnull=True) & ~Q(tiers=[]))
+                ),
+                name="entitlement_prices_sane",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.rate} per {self.per} {self.currency}"
+        return f"{self.model} {self.rate or self.tiers} per {self.per} {self.currency}"
 
 
 class PricingPlan(models.Model):

@@ -82,7 +82,11 @@ class Invoice(models.Model):
 class LineCharge(models.TextChoices):
     BASE = "base"
     OVERAGE = "overage"
+    # The flat fee of a tier that the use reached.
+    FLAT = "flat"
     CREDITS = "credits"
+    # What fees and use miss to the plan's minimum.
+    MINIMUM = "minimum"
 
 
 class InvoiceLine(models.Model):

@@ -149,7 +149,13 @@ def test_plans_tell_a_shop_all_it_needs(world: World) -> None:
     plans = {plan["code"]: plan for plan in world.nobody.get("/billing/plans").json["results"]}
     assert list(plans) != []
     entitlements = {each["key"]: each for each in plans["team"]["entitlements"]}
-    assert entitlements["tokens_included"]["overage_prices"][1] == {"currency": "USD", "rate": "0.5", "per": "100"}
+    assert entitlements["tokens_included"]["overage_prices"][1] == {
+        "currency": "USD",
+        "model": "per_unit",
+        "rate": "0.5",
+        "per": "100",
+        "tiers": [],
+    }
     assert entitlements["max_api_calls_per_day"]["limit"] is None
     assert (plans["trial"]["trial_days"], plans["trial"]["trial_credits"]) == (14, "2")
     # A bad key is no reason to hide what is open to everyone.
