@@ -154,7 +154,10 @@ def _connect(found: Sequence[str], port: int) -> socket.socket:
             break
         try:
             # An address, so that nothing is looked up a second time.
-            return socket.create_connection((address, port), timeout=left)
+            stream = socket.create_connection((address, port), timeout=left)
+            # Head and body go out as two: without it the second waits for the first to be acknowledged.
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return stream
         except TimeoutError:
             error = TIMEOUT
         except OSError:
