@@ -11,7 +11,7 @@ from billing.models import Organization
 
 ACME = Organization(id=uuid4(), slug="acme", residency_region="eu")
 OTHER = Organization(id=uuid4(), slug="other", residency_region="us")
-CUSTOMER_ACTS = {"read", "usage", "subscribe", "preview", "keys"}
+CUSTOMER_ACTS = {"read", "usage", "subscribe", "preview", "keys", "webhooks"}
 
 
 def staff(*groups: str, regions: tuple[str, ...] = ("eu",)) -> Actor:
