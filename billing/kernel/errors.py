@@ -1,8 +1,8 @@
 """The one family of expected errors.
 
 Concrete classes live beside what raises them and inherit a category from here. The doors translate: HTTP status is
-chosen in ``billing/api/errors.py``, exit codes in ``billing/cli/exits.py``. A broken invariant is *not* a ``BillingError``:
-nothing catches it, and it is loud.
+chosen in ``billing/api/errors.py``, exit codes in ``billing/cli/exits.py``. A broken invariant is *not* a
+``BillingError``: no door catches it, and it is loud.
 """
 
 from __future__ import annotations
