@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.db.models import F
 
 from billing.credits import allocation, queries
-from billing.kernel.decimals import QUANTITY_MAX, ZERO
+from billing.kernel.decimals import ZERO, bounded
 from billing.kernel.errors import Invalid, InvariantViolation, LimitExceeded
 from billing.models import (
     DEFAULT_PRIORITY,
@@ -24,6 +24,9 @@ from billing.models import (
     MarketplaceSubscription,
     SubscriptionPeriod,
 )
+
+# What may be added by hand stops here; allowances still fit their column (NUMERIC(20,6)) on top for many years.
+BALANCE_MAX = Decimal("10000000000000")
 
 
 class InsufficientCredits(LimitExceeded):
@@ -59,10 +62,17 @@ def grant(
     cause: str | None = None,
     period: SubscriptionPeriod | None = None,
 ) -> CreditGrant | None:
-    """Add credits from one source. With a ``cause``, once for that cause and account: the second time returns None."""
-    _check(credits)
+    """Add credits from one source. With a ``cause``, once for that cause and account: the second time returns None.
+
+    Raises ``CreditsInvalid`` for an amount that cannot be booked, or one that is added by hand to a full account.
+    """
+    check(credits)
     if cause is not None and CreditGrant.objects.filter(account=account, cause=cause).exists():
         return None
+    if kind is not GrantKind.ALLOWANCE:
+        account.refresh_from_db(fields=["credit_balance"])
+        if account.credit_balance + credits > BALANCE_MAX:
+            raise CreditsInvalid(f"An account holds at most {BALANCE_MAX} credits.", field="credits")
     added = CreditGrant.objects.create(
         organization_id=account.organization_id,
         account=account,
@@ -85,7 +95,7 @@ def take(
     *, account: MarketplaceSubscription, credits: Decimal, actor: str, reason: str, now: datetime
 ) -> list[CreditEntry]:
     """Take credits back by hand, from the open grants in drain order. Raises ``InsufficientCredits``."""
-    _check(credits)
+    check(credits)
     open_grants = {each.id: each for each in queries.list_open_grants(account)}
     shares, missing = allocation.allocate(allocation.in_drain_order(open_grants.values()), credits=credits, at=now)
     if missing:
@@ -135,9 +145,14 @@ def _lapse(account: MarketplaceSubscription, lapsed: Sequence[CreditGrant], *, r
     return sum((each.remaining for each in lapsed), ZERO)
 
 
-def _check(credits: Decimal) -> None:
-    if not ZERO < credits <= QUANTITY_MAX:
-        raise CreditsInvalid(f"Credits must be more than 0 and at most {QUANTITY_MAX}.", field="credits")
+def check(credits: Decimal) -> None:
+    """Raise ``CreditsInvalid`` unless ``credits`` is more than 0 and fits its column to the last digit."""
+    try:
+        amount = bounded(credits)
+    except ValueError as error:
+        raise CreditsInvalid(f"The number of credits {error}.", field="credits") from error
+    if amount <= ZERO:
+        raise CreditsInvalid("Credits must be more than 0.", field="credits")
 
 
 def _book(

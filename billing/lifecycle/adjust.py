@@ -13,10 +13,17 @@ from billing.credits import operations as credits_operations
 from billing.credits.operations import CreditsInvalid
 from billing.infra import audit, locks, outbox
 from billing.kernel.decimals import ZERO, plain
+from billing.kernel.errors import Conflict
 from billing.models import CreditEntry, GrantKind, Subscription
 from billing.subscriptions import queries as subscriptions_queries
 
 REASON_LENGTH_MAX = 500
+
+
+class SubscriptionLeft(Conflict):
+    """The subscription has ended and another one of its product is live: credits given to it could never be used."""
+
+    code = "subscription_left"
 
 
 def adjust(
@@ -31,12 +38,13 @@ def adjust(
 ) -> list[CreditEntry]:
     """Give ``credits`` as one grant or, where negative, take them from the open grants in drain order; for finance.
 
-    Returns the ledger entries made. Raises ``InsufficientCredits`` or ``CreditsInvalid`` naming the field, and writes
-    nothing then. ``kind`` and ``expires_at`` are of what is given.
+    Returns the ledger entries made. Raises ``InsufficientCredits``, ``SubscriptionLeft`` or ``CreditsInvalid`` naming
+    the field, and writes nothing then. ``kind`` and ``expires_at`` are of what is given.
     """
     actors.require(actor, Act.CREDITS, subscription.organization)
     if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
         raise CreditsInvalid(f"A reason of 1 to {REASON_LENGTH_MAX} characters is needed.", field="reason")
+    credits_operations.check(credits.copy_abs())
     if expires_at is not None and (credits < ZERO or expires_at <= now):
         raise CreditsInvalid("Only credits given can expire, and after now.", field="expires_at")
     if credits < ZERO and kind is not GrantKind.ADJUSTMENT:
@@ -45,7 +53,10 @@ def adjust(
         raise CreditsInvalid("An allowance comes from the plan alone.", field="kind")
     with transaction.atomic():
         locks.lock_organization(subscription.organization_id)
-        account = subscriptions_queries.get_subscription(subscription.id).marketplace
+        current = subscriptions_queries.get_subscription(subscription.id)
+        if credits > ZERO and current.ended_at is not None:
+            _refuse_stranded(current)
+        account = current.marketplace
         first = account.entries + 1
         if credits < ZERO:
             credits_operations.take(account=account, credits=-credits, actor=actor.name, reason=reason, now=now)
@@ -79,4 +90,12 @@ def adjust(
             CreditEntry.objects.filter(
                 organization_id=account.organization_id, account=account, sequence__gte=first
             ).order_by("sequence")
+        )
+
+
+def _refuse_stranded(ended: Subscription) -> None:
+    live = subscriptions_queries.find_live(ended.organization, ended.product)
+    if live is not None:
+        raise SubscriptionLeft(
+            "This subscription has ended; give the credits to the live one.", subscription_id=str(live.id)
         )
