@@ -16,6 +16,7 @@ from billing.accounts.actors import Actor
 from billing.catalog import queries as catalog_queries
 from billing.lifecycle import change_plan, onboard, pending, quota, statuses, usage
 from billing.lifecycle.quota import BillingQuotaOutcome
+from billing.metering import flaws
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization, Subscription
 from billing.subscriptions import operations as subscriptions_operations
@@ -55,7 +56,10 @@ class BillingService:
 
         A name that is a declared event means the event, any other an entitlement.
         """
-        is_event = catalog_queries.find_meter(entitlement_or_event) is not None
+        is_event = (
+            flaws.is_storable(entitlement_or_event, flaws.NAME_LENGTH_MAX)
+            and catalog_queries.find_meter(entitlement_or_event) is not None
+        )
         return quota.enforce(
             _organization(organization),
             now=now or timezone.now(),

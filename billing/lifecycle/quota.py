@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from billing.catalog import queries as catalog_queries
+from billing.infra import refusals
 from billing.kernel.decimals import ZERO, bounded, plain
 from billing.kernel.errors import Busy, Conflict, Invalid
 from billing.kernel.periods import LIFETIME
@@ -97,6 +98,8 @@ def enforce(
     if entitlement:
         found = _meter_of(organization, entitlement, record_usage=record_usage)
         if not isinstance(found, str):
+            if record_usage and not found.allowed:
+                refusals.count(organization.id, found.notes, organization.clock_at or now)
             return found
         meter = found
     offer = Offer(organization, meter, quantity, (key or str(uuid4())) if record_usage else "", source, occurred_at)

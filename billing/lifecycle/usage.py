@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
 
+from django.db import transaction
+
+from billing.infra import locks
 from billing.kernel.errors import Busy
 from billing.lifecycle import renew
 from billing.metering import operations, queries
@@ -42,9 +44,12 @@ def _renewing(act: Callable[[], Answer], organizations: Sequence[Organization], 
     try:
         return act()
     except RenewalDue:
-        at: dict[UUID, datetime] = {each.id: each.clock_at or now for each in organizations}
-        for organization_id, due in at.items():
-            renew.renew_due(organization_id=organization_id, now=due)
+        # All locks at once and in order: inside a caller's transaction they are kept, and two callers could cross.
+        with transaction.atomic():
+            locks.lock_organizations(each.id for each in organizations)
+            clocks = Organization.objects.filter(id__in={each.id for each in organizations})
+            for organization_id, clock_at in clocks.values_list("id", "clock_at"):
+                renew.renew_due(organization_id=organization_id, now=clock_at or now)
     try:
         return act()
     except RenewalDue as stuck:

@@ -71,6 +71,15 @@ class Crossing(NamedTuple):
     window_starts_at: datetime
 
 
+class Terms(NamedTuple):
+    """What an offer is judged by: an instant, the period and the plan of then, and the period that bills it."""
+
+    judged_at: datetime
+    period: PeriodRow
+    span: SpanRow
+    billed: PeriodRow
+
+
 class Accepted(NamedTuple):
     offer: Offer
     event: EventView
@@ -100,7 +109,7 @@ class Decider:
         terms = self._terms(subscription, at) if subscription is not None else None
         if subscription is None or terms is None:
             return Outcome(offer, "refused", None, _missing())
-        return self._admit(offer, at, subscription, *terms)
+        return self._admit(offer, at, subscription, terms)
 
     def read(self, meter: str, at: datetime) -> tuple[GuardReading, ...] | None:
         """All guards of ``meter`` as they stand; None where no subscription answers for it. Changes nothing."""
@@ -108,9 +117,8 @@ class Decider:
         terms = self._terms(subscription, at) if subscription is not None else None
         if subscription is None or terms is None:
             return None
-        period, span, _ = terms
-        guards = self._guards(span, meter)
-        return self._readings(guards, self._windows(subscription, meter, period, guards, at))
+        guards = self._guards(terms.span, meter)
+        return self._readings(guards, self._windows(subscription, meter, terms.period, guards, at))
 
     def _repeat(self, offer: Offer, known: KnownEvent) -> Outcome:
         if known.fingerprint == offer.fingerprint().hex():
@@ -131,11 +139,15 @@ class Decider:
             return Refusal("occurred_at_in_future", "billing:error:occurred-at-in-future", message)
         return None
 
-    def _terms(self, subscription: SubscriptionRow, at: datetime) -> tuple[PeriodRow, SpanRow, PeriodRow] | None:
+    def _terms(self, subscription: SubscriptionRow, at: datetime) -> Terms | None:
         """The period of ``at``, the plan then, and the period that bills it; None where nothing is owed an answer."""
         if subscription.status not in JUDGED:
             return None
         period = period_at(subscription, at)
+        if period is None and at > self.now and subscription.status in SERVED:
+            # Told minutes ahead of the clock, and the period of then has not begun: it stands in the one that runs.
+            at = self.now
+            period = period_at(subscription, at)
         billed = open_period_from(subscription, period) if period is not None else None
         if period is None or billed is None:
             if subscription.status in SERVED:
@@ -144,7 +156,7 @@ class Decider:
         span = span_at(subscription, at)
         if span is None:
             raise InvariantViolation(f"subscription {subscription.id} has no plan at {at}")
-        return None if span.is_paused else (period, span, billed)
+        return None if span.is_paused else Terms(at, period, span, billed)
 
     def _guards(self, span: SpanRow, meter: str) -> MeterGuards:
         return self.catalog.plan(span.plan_id, span.content_digest).guards(meter)
@@ -187,10 +199,9 @@ class Decider:
         offer: Offer,
         at: datetime,
         subscription: SubscriptionRow,
-        period: PeriodRow,
-        span: SpanRow,
-        billed: PeriodRow,
+        terms: Terms,
     ) -> Outcome:
+        judged_at, period, span, billed = terms
         guards = self._guards(span, offer.meter)
         windows = self._windows(subscription, offer.meter, period, guards, at)
         # A trial gives no credit: what would become overage is refused instead.
@@ -207,7 +218,7 @@ class Decider:
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         account = self.books.accounts[subscription.id]
-        shares, deficit = allocate(account.grants, credits=due, at=at)
+        shares, deficit = allocate(account.grants, credits=due, at=judged_at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
                 "insufficient_credits",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 
-from billing.catalog import queries as catalog_queries
 from billing.infra import locks, logs, refusals
 from billing.metering import store
-from billing.metering.books import Books
-from billing.metering.decisions import Catalog, Decider
+from billing.metering.decisions import Decider
 from billing.metering.flaws import find_flaw
 from billing.metering.offers import Offer, Outcome
-from billing.metering.store import Clock
+from billing.metering.opening import open_books
 
 
 def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
@@ -49,29 +47,10 @@ def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider]
         by_organization.setdefault(offer.organization.id, []).append(offer)
     with transaction.atomic():
         locks.lock_organizations(by_organization)
-        deciders = _open(by_organization, now)
+        deciders = open_books(by_organization, now)
         outcomes = [deciders[offer.organization.id].decide(offer) for offer in offers]
         store.write(deciders.values())
     return deciders, outcomes
-
-
-def _open(by_organization: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:
-    clocks = {
-        organization_id: Clock(offers[0].organization.zone, offers[0].organization.clock_at or now)
-        for organization_id, offers in by_organization.items()
-    }
-    books = store.load(by_organization, clocks)
-    # The caller's copy of the organization may be older than the lock: a moved clock or zone means other windows.
-    moved = {key: current for key, row in books.items() if (current := _clock(row, now)) != clocks[key]}
-    if moved:
-        clocks |= moved
-        books |= store.load({key: by_organization[key] for key in moved}, clocks)
-    catalog = Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan)
-    return {key: Decider(books[key], catalog, clocks[key].now) for key in by_organization}
-
-
-def _clock(books: Books, now: datetime) -> Clock:
-    return Clock(books.row.zone, books.row.clock_at or now)
 
 
 def _tell(organization_id: UUID, now: datetime, outcomes: Sequence[Outcome]) -> None:

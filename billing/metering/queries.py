@@ -12,13 +12,12 @@ from zoneinfo import ZoneInfo
 from django.db.models import Sum
 
 from billing.accounts import queries as accounts_queries
-from billing.catalog import queries as catalog_queries
 from billing.kernel.decimals import ZERO
 from billing.kernel.periods import Cadence, calendar_window
-from billing.metering import store
-from billing.metering.decisions import Catalog, Decider
+from billing.metering.decisions import Decider
 from billing.metering.flaws import find_flaw
 from billing.metering.offers import GuardReading, Offer, Outcome
+from billing.metering.opening import open_books
 from billing.models import Organization, UsageEvent, UsageWindow
 
 
@@ -36,10 +35,7 @@ def read_guards(organization: Organization, meter: str, *, now: datetime) -> tup
 
 
 def _decider(offer: Offer, now: datetime) -> Decider:
-    organization = offer.organization
-    clock = store.Clock(organization.zone, organization.clock_at or now)
-    books = store.load({organization.id: [offer]}, {organization.id: clock})[organization.id]
-    return Decider(books, Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan), clock.now)
+    return open_books({offer.organization.id: [offer]}, now)[offer.organization.id]
 
 
 class Counter(NamedTuple):

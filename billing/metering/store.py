@@ -198,7 +198,8 @@ def asking(organization_id: UUID, clock: Clock, offers: Sequence[Offer]) -> dict
         for (meter, _), at in days.items()
         for cadence in CALENDAR
     }
-    since = min((at for _, at in instants), default=now)
+    # Never later than now: use told ahead of the clock may have to stand in the period that runs now.
+    since = min((now, *(at for _, at in instants)))
     return {
         "organization_id": organization_id,
         # The instant itself must be inside what is loaded.
