@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 
 from billing.kernel import ids, money
 from billing.kernel.errors import Invalid
+from billing.kernel.instants import YEAR_MAX, YEAR_MIN
 
 NAME_LENGTH_MAX = 200
 REFERENCE_LENGTH_MAX = 120
@@ -104,6 +105,8 @@ def clock(at: datetime | None, *, is_sandbox: bool) -> datetime | None:
         raise Invalid("Only a sandbox organization has a clock of its own.", field="clock_at")
     if at is not None and at.tzinfo is None:
         raise Invalid("A time needs an offset.", field="clock_at")
+    if at is not None and not YEAR_MIN <= at.astimezone(UTC).year <= YEAR_MAX:
+        raise Invalid(f"A clock stands between the years {YEAR_MIN} and {YEAR_MAX}.", field="clock_at")
     return at
 
 

@@ -14,7 +14,7 @@ from billing.catalog import queries as catalog_queries
 from billing.infra import locks
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.errors import Conflict, LimitExceeded
-from billing.kernel.periods import floor_second
+from billing.kernel.periods import Interval, floor_second
 from billing.lifecycle import allowance, renew
 from billing.lifecycle.happenings import tell
 from billing.models import Plan, Status, Subscription
@@ -34,7 +34,7 @@ class PlanOfOtherProduct(Conflict):
 
 
 class BillingPeriodDiffers(Conflict):
-    """The plan has another billing period, and the change would start a new period in the middle of this one."""
+    """The plan bills or grants by other periods, and the change would start a new one in the middle of this one."""
 
     code = "billing_period_differs"
 
@@ -53,8 +53,8 @@ def change_now(
     """Move a subscription to the current version of a plan, from this second on.
 
     Use and windows go on; base fees are prorated by the second; an upgrade adds the difference in credit allowance for
-    what is left of the stretch, a downgrade claws nothing back. A plan with another billing period starts a period of
-    its own now. To the plan version that it is on, nothing changes. Raises ``StaleSubscription``,
+    what is left of the stretch, a downgrade claws nothing back. A plan that bills or grants by other periods starts one
+    of its own now. To the plan version that it is on, nothing changes. Raises ``StaleSubscription``,
     ``PaymentRequired``, ``BillingPeriodDiffers`` (operators may), ``PlanOfOtherProduct``, ``CurrencyNotSold``,
     ``IllegalTransition`` where the status allows no change.
     """
@@ -71,7 +71,8 @@ def change_now(
             return queries.get_subscription(current.id)
         _check(current, plan, is_operator=is_operator)
         was = current.plan
-        credits = _switch(current, plan, at=max(floor_second(now), current.starts_at), actor=actor)
+        at = max(floor_second(now), queries.earliest_change(current))
+        credits = _switch(current, plan, at=at, actor=actor)
         if is_operator and current.confirmed_at is None and queries.costs(current):
             operations.update(current, confirmed_at=now)
         tell(
@@ -92,9 +93,9 @@ def _check(current: Subscription, plan: Plan, *, is_operator: bool) -> None:
     if current.status not in CHANGEABLE:
         raise transitions.IllegalTransition(f"The plan of a subscription that is {current.status} cannot be changed.")
     check_offer(current, plan, is_operator=is_operator)
-    if current.status == Status.ACTIVE and not is_operator and plan.billing_period != current.plan.billing_period:
+    if current.status == Status.ACTIVE and not is_operator and not _have_one_rhythm(plan, current.plan):
         raise BillingPeriodDiffers(
-            f"{plan.code} bills by the {plan.billing_period}: choose it for the end of the running period."
+            f"{plan.code} bills or grants by other periods: choose it for the end of the running one."
         )
 
 
@@ -107,14 +108,28 @@ def check_offer(current: Subscription, plan: Plan, *, is_operator: bool) -> None
         raise PaymentRequired(f"{plan.code} costs money: payment has to be confirmed first.")
 
 
+def _have_one_rhythm(plan: Plan, other: Plan) -> bool:
+    """Whether two plans bill and grant by the same stretches of time, so that one can follow the other within one.
+
+    Were a plan that grants by the month to follow one that grants by the year, each month would add its allowance to
+    what the whole year was granted already.
+    """
+    if plan.billing_period != other.billing_period:
+        return False
+    return plan.billing_period == Interval.MONTH or plan.allowance_every == other.allowance_every
+
+
 def _switch(current: Subscription, plan: Plan, *, at: datetime, actor: Actor) -> Decimal:
     zone = ZoneInfo(current.organization.zone)
+    if current.status == Status.INCOMPLETE:
+        operations.replace_plan(current, plan)
+        return ZERO
     if current.status != Status.ACTIVE:
-        # No period to bill and no allowance to top up yet: a trial goes on, and the rest waits for confirmation.
+        # No period to bill and no allowance to top up yet: a trial goes on.
         operations.switch_plan(current, plan, at)
         operations.update(current, plan=plan, pending_plan=None)
         return ZERO
-    if plan.billing_period == current.plan.billing_period:
+    if _have_one_rhythm(plan, current.plan):
         credits = allowance.grant_top_up(current, plan, zone=zone, at=at, actor=actor.name)
         operations.switch_plan(current, plan, at)
         operations.update(current, plan=plan, pending_plan=None)
@@ -123,6 +138,7 @@ def _switch(current: Subscription, plan: Plan, *, at: datetime, actor: Actor) ->
         operations.switch_plan(current, plan, at)
         operations.update(current, plan=plan, pending_plan=None)
         operations.restart(current, zone, at)
+        renew.draft_ended(current, now=at)
         allowance.grant_due(current, zone=zone, at=at, actor=actor.name, overdrawn=overdrawn)
         credits = ZERO
     renew.schedule(current, zone=zone, after=at)

@@ -10,6 +10,7 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid, InvariantViolation
+from billing.kernel.instants import YEAR_MAX
 from billing.lifecycle import renew
 from billing.lifecycle.happenings import Happening
 from billing.models import Organization, Subscription
@@ -40,6 +41,8 @@ def advance(*, organization: Organization, to: datetime, actor: Actor) -> list[H
             raise NotASandbox("This organization lives in real time.")
         if organization.clock_at is None:
             raise InvariantViolation(f"sandbox {organization.id} has no clock")
+        if to.year > YEAR_MAX:
+            raise ClockInvalid(f"The clock goes no further than the year {YEAR_MAX}.", field="to")
         if to <= organization.clock_at:
             raise ClockInvalid(f"The clock stands at {organization.clock_at.isoformat()} already.", field="to")
         if to - organization.clock_at > ADVANCE_MAX:

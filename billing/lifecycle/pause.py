@@ -34,7 +34,7 @@ def pause(
     with transaction.atomic():
         current = _lock(subscription, now=now, actor=actor, expected_version=expected_version)
         transitions.check(current.status, Status.PAUSED)
-        operations.pause(current, max(floor_second(now), current.starts_at))
+        operations.pause(current, max(floor_second(now), queries.earliest_change(current)))
         tell(current, "subscription.paused", actor=actor, at=now, reason=reason, plan=current.plan.code)
     return queries.get_subscription(subscription.id)
 
@@ -46,10 +46,10 @@ def resume(
     actors.require(actor, Act.SUBSCRIPTIONS, subscription.organization)
     with transaction.atomic():
         current = _lock(subscription, now=now, actor=actor, expected_version=expected_version)
-        if current.status != Status.PAUSED or current.paused_at is None:
+        if current.status != Status.PAUSED:
             raise transitions.IllegalTransition(f"A subscription that is {current.status} is not paused.")
         zone = ZoneInfo(current.organization.zone)
-        at = max(floor_second(now), current.paused_at)
+        at = max(floor_second(now), queries.earliest_change(current))
         operations.unpause(current, at)
         allowance.grant_rest(current, zone=zone, at=at, actor=actor.name)
         renew.schedule(current, zone=zone, after=at)

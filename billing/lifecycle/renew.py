@@ -14,7 +14,7 @@ from billing.accounts.actors import Act, Actor, system
 from billing.credits import operations as credits_operations
 from billing.infra import locks, logs
 from billing.invoicing import operations as invoicing_operations
-from billing.invoicing.errors import NothingToBill
+from billing.invoicing.errors import AmountOutOfBounds, NothingToBill
 from billing.kernel.errors import BillingError, Busy, InvariantViolation
 from billing.lifecycle import allowance
 from billing.lifecycle.happenings import Happening, tell
@@ -168,9 +168,36 @@ def _expire(subscription: Subscription, *, at: datetime, actor: Actor) -> list[H
     return [tell(subscription, "subscription.expired", actor=actor, at=at, plan=subscription.plan.code)]
 
 
+def draft_ended(subscription: Subscription, *, now: datetime) -> list[Happening]:
+    """Draft the invoice of the period that a cancellation or a change of rhythm just cut short: in a sandbox no sweep
+    would. One that cannot be drafted keeps nobody from leaving."""
+    ended = queries.find_last_ended_period(subscription, now)
+    if ended is None:
+        return []
+    try:
+        return _draft(subscription, ended, at=now)
+    except BillingError as refusal:
+        return _undrafted(subscription, ended, refusal)
+
+
 def _draft(subscription: Subscription, ended: SubscriptionPeriod, *, at: datetime) -> list[Happening]:
     try:
         invoice = invoicing_operations.draft(subscription=subscription, actor=RENEWAL, now=at, period=ended)
     except NothingToBill:
         return []
+    except AmountOutOfBounds as refusal:
+        # Use alone brings this about, so it must not stop time: whoever used too much is still counted and may leave.
+        return _undrafted(subscription, ended, refusal)
     return [Happening(at, "invoice.drafted", str(subscription.id), {"invoice_id": str(invoice.id)})]
+
+
+def _undrafted(subscription: Subscription, ended: SubscriptionPeriod, refusal: BillingError) -> list[Happening]:
+    logs.event(
+        "invoice.undrafted",
+        level=logging.ERROR,
+        organization=subscription.organization_id,
+        period=ended.id,
+        code=refusal.code,
+        reason=refusal.message,
+    )
+    return []

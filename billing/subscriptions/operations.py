@@ -168,6 +168,12 @@ def unpause(subscription: Subscription, at: datetime) -> None:
     update(subscription, status=Status.ACTIVE, paused_at=None)
 
 
+def replace_plan(subscription: Subscription, plan: Plan) -> None:
+    """Put a subscription that nothing was served under on ``plan``, as if it had never been on another."""
+    PlanSpan.objects.filter(subscription=subscription, ends_at__isnull=True).update(plan=plan)
+    update(subscription, plan=plan)
+
+
 def end(subscription: Subscription, *, status: Status, at: datetime) -> None:
     """End the subscription for good: its period, its plan span and whatever would have fallen due."""
     cut(subscription, at)

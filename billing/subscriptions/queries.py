@@ -72,6 +72,10 @@ def find_last_period(subscription: Subscription) -> SubscriptionPeriod | None:
     return subscription.periods.order_by("-ordinal").first()
 
 
+def find_last_ended_period(subscription: Subscription, now: datetime) -> SubscriptionPeriod | None:
+    return subscription.periods.filter(ends_at__lte=now).order_by("-ordinal").first()
+
+
 def find_last_ended(organization: Organization, product: str) -> Subscription | None:
     """The subscription that a customer who comes back left last."""
     return (
@@ -87,6 +91,26 @@ def list_live(organizations: Iterable[Organization]) -> list[Subscription]:
     """The live subscriptions of these organizations, with their plans, in one query."""
     live = Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
     return list(live.filter(organization__in=list(organizations), status__in=LIVE).order_by("organization", "product"))
+
+
+def list_ended(organization: Organization, product: str) -> list[Subscription]:
+    """All that a customer who comes back has left of this product, longest ago first."""
+    return list(
+        Subscription.objects.select_related("marketplace")
+        .filter(organization=organization, product=product)
+        .exclude(status__in=LIVE)
+        .order_by("ended_at", "created_at")
+    )
+
+
+def earliest_change(subscription: Subscription) -> datetime:
+    """Before this nothing can change any more: its running period and the plan it is on have begun.
+
+    Who waited for the lock may come with a ``now`` from before the change that it waited for.
+    """
+    last = find_last_period(subscription)
+    held = PlanSpan.objects.filter(subscription=subscription, ends_at__isnull=True).values_list("starts_at", flat=True)
+    return max(subscription.starts_at, *held, *([last.starts_at] if last else ()))
 
 
 def had_trial(organization: Organization, product: str) -> bool:
