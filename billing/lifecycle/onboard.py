@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from billing.accounts import actors
+from billing.accounts import actors, fields
 from billing.accounts.actors import Act, Actor
 from billing.catalog import queries as catalog_queries
 from billing.credits import operations as credits_operations
@@ -56,12 +57,14 @@ def subscribe(
     if not is_operator:
         actors.require(actor, Act.SUBSCRIBE, organization)
     start = _start(organization, starts_at, now, is_operator=is_operator)
-    currency = currency or organization.currency
+    currency = fields.currency(currency or organization.currency)
     with transaction.atomic():
         locks.lock_organization(organization.id)
         plan = catalog_queries.get_plan(plan_code, must_be_on_sale=not is_operator)
         if queries.find_live(organization, plan.product) is not None:
             raise SubscriptionExists("There is a live subscription of this product.", product=plan.product)
+        ended = queries.list_ended(organization, plan.product)
+        start = _after(ended, start, is_chosen=starts_at is not None)
         is_free = not catalog_queries.base_fee_minor(plan, currency)
         has_trial = bool(plan.trial_days) and not queries.had_trial(organization, plan.product)
         serves_at_once = is_operator or is_free
@@ -74,9 +77,9 @@ def subscribe(
             # A free plan needs nobody's word, and must not pass for one when a paid plan is chosen later.
             confirmed_at=now if is_operator and not is_free else None,
         )
-        former = queries.find_last_ended(organization, plan.product)
-        if former is not None:
-            credits_operations.move_remaining(source=former.marketplace, target=subscription.marketplace, now=now)
+        for former in ended:
+            if former.marketplace.credit_balance:
+                credits_operations.move_remaining(source=former.marketplace, target=subscription.marketplace, now=now)
         if has_trial:
             _begin_trial(subscription, actor)
         elif subscription.status == Status.ACTIVE:
@@ -103,7 +106,9 @@ def activate(
         if current.status != Status.INCOMPLETE:
             raise transitions.IllegalTransition(f"A subscription that is {current.status} needs no confirmation.")
         start = max(floor_second(now), current.starts_at)
-        operations.update(current, status=Status.ACTIVE, starts_at=start, anchor_at=start, confirmed_at=now)
+        # A free plan needs nobody's word, and must not pass for one when a paid plan is chosen later.
+        confirmed_at = now if queries.costs(current) else None
+        operations.update(current, status=Status.ACTIVE, starts_at=start, anchor_at=start, confirmed_at=confirmed_at)
         PlanSpan.objects.filter(subscription=current, ends_at__isnull=True).update(starts_at=start)
         _begin_service(current, actor)
         tell(current, "subscription.activated", actor=actor, at=start, plan=current.plan.code)
@@ -131,6 +136,14 @@ def _begin_service(subscription: Subscription, actor: Actor) -> None:
     overdrawn = allowance.overdrawn_by_former(subscription, subscription.anchor_at)
     allowance.grant_due(subscription, zone=zone, at=subscription.anchor_at, actor=actor.name, overdrawn=overdrawn)
     renew.schedule(subscription, zone=zone, after=subscription.anchor_at)
+
+
+def _after(ended: Sequence[Subscription], start: datetime, *, is_chosen: bool) -> datetime:
+    """``start``, or the end of the last subscription where that is later: an instant belongs to one subscription."""
+    last = max((each.ended_at for each in ended if each.ended_at), default=start)
+    if is_chosen and start < last:
+        raise StartInvalid(f"The subscription before ended at {last.isoformat()}.", field="starts_at")
+    return max(start, last)
 
 
 def _start(organization: Organization, starts_at: datetime | None, now: datetime, *, is_operator: bool) -> datetime:

@@ -36,6 +36,15 @@ def top_up(*, already: Decimal, allowance: Decimal, span: Span, at: datetime) ->
     return quantize(EXACT.divide(more * left, Decimal(span.seconds)))
 
 
+def total(steps: Iterable[tuple[datetime, Decimal]], *, span: Span) -> Decimal:
+    """All that a stretch grants over ``steps`` (from when which allowance; the first may have begun before it)."""
+    highest, granted = ZERO, ZERO
+    for at, allowance in steps:
+        granted += top_up(already=highest, allowance=allowance, span=span, at=max(at, span.starts_at))
+        highest = max(highest, allowance)
+    return granted
+
+
 class Granted(NamedTuple):
     """An allowance of which a stretch is cut short: what was granted for ``span`` and how much of it is consumed."""
 
