@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypedDict
+
 import click
 from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
+from billing.accounts.actors import Actor
 from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import CODE, REASON
 from billing.lifecycle import cancel as lifecycle_cancel
-from billing.lifecycle import statuses
+from billing.lifecycle import pause as lifecycle_pause
+from billing.lifecycle import pending, renew, statuses
 from billing.models import Status, Subscription
 from billing.reporting import representations
 from billing.service import BillingService
@@ -37,7 +42,8 @@ def show(organization: str, product: str) -> Answer:
 
 @command.command("set")
 @click.argument("organization")
-@click.option("--plan", type=CODE, help="Subscribe to this plan, or change to it now.")
+@click.option("--plan", type=CODE, help="Subscribe to this plan, or change to it.")
+@click.option("--at-period-end", is_flag=True, help="Change when the running period ends, not now.")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Bring it to this status.")
 @click.option("--currency", type=CODE, help="Of a new subscription. [default: the organization's]")
 @_version
@@ -47,6 +53,7 @@ def set_subscription(
     organization: str,
     *,
     plan: str | None,
+    at_period_end: bool,
     status: str | None,
     currency: str | None,
     version: int | None,
@@ -74,6 +81,7 @@ def set_subscription(
             expected_version=version,
             currency=currency,
             status=status,
+            at_period_end=at_period_end,
             now=timezone.now(),
         )
     )
@@ -81,22 +89,65 @@ def set_subscription(
 
 @command.command("cancel")
 @click.argument("organization")
+@click.option("--at-period-end", is_flag=True, help="End it when the running period ends, not now.")
 @click.option("--reason", type=REASON, default="by an operator", show_default=True)
 @_version
 @lookup.product_option
 @answers()
-def cancel(organization: str, *, reason: str, version: int | None, product: str) -> Answer:
-    """End the subscription now. What was bought comes along if the organization returns."""
+def cancel(organization: str, *, at_period_end: bool, reason: str, version: int | None, product: str) -> Answer:
+    """End the subscription. What was bought comes along if the organization returns."""
+    act = pending.cancel_at_period_end if at_period_end else lifecycle_cancel.cancel_now
+    return _show(act(**_of(organization, product), reason=reason, expected_version=version))
+
+
+@command.command("reactivate")
+@click.argument("organization")
+@_version
+@lookup.product_option
+@answers()
+def reactivate(organization: str, *, version: int | None, product: str) -> Answer:
+    """Withdraw what was scheduled for the period's end: a change of plan, or the end."""
+    return _show(pending.withdraw(**_of(organization, product), expected_version=version))
+
+
+@command.command("pause")
+@click.argument("organization")
+@click.option("--reason", type=REASON, default="by an operator", show_default=True)
+@_version
+@lookup.product_option
+@answers()
+def pause(organization: str, *, reason: str, version: int | None, product: str) -> Answer:
+    """Serve nothing and bill no base fee from now on. Periods keep their days."""
+    return _show(lifecycle_pause.pause(**_of(organization, product), reason=reason, expected_version=version))
+
+
+@command.command("resume")
+@click.argument("organization")
+@_version
+@lookup.product_option
+@answers()
+def resume(organization: str, *, version: int | None, product: str) -> Answer:
+    """Serve a paused subscription again; else let renewals run that were held or parked."""
+    subscription = lookup.live_subscription(accounts_queries.get_organization(organization), product)
+    if subscription.status == Status.PAUSED:
+        return _show(lifecycle_pause.resume(**_of(organization, product), expected_version=version))
+    renew.release(**_of(organization, product), expected_version=version)
+    return _show(subscriptions_queries.get_subscription(subscription.id))
+
+
+class _Of(TypedDict):
+    subscription: Subscription
+    actor: Actor
+    now: datetime
+
+
+def _of(organization: str, product: str) -> _Of:
     found = accounts_queries.get_organization(organization)
-    return _show(
-        lifecycle_cancel.cancel_now(
-            subscription=lookup.live_subscription(found, product),
-            actor=environment.actor(),
-            now=accounts_queries.now_for(found),
-            reason=reason,
-            expected_version=version,
-        )
-    )
+    return {
+        "subscription": lookup.live_subscription(found, product),
+        "actor": environment.actor(),
+        "now": accounts_queries.now_for(found),
+    }
 
 
 def _show(subscription: Subscription) -> Answer:
@@ -116,4 +167,17 @@ def _show(subscription: Subscription) -> Answer:
         ("version", subscription.version),
         ("id", subscription.id),
     ]
-    return Answer(representations.subscription(subscription, period), output.pairs(rows))
+    return Answer(representations.subscription(subscription, period), output.pairs([*rows, *_waiting(subscription)]))
+
+
+def _waiting(subscription: Subscription) -> list[tuple[str, object]]:
+    """What is not as usual, where something is."""
+    pending_plan, parked_at = subscription.pending_plan, subscription.parked_at
+    rows = (
+        ("at its end", f"changes to {pending_plan.code} v{pending_plan.version}" if pending_plan else None),
+        ("at its end", "it ends" if subscription.cancel_at_period_end else None),
+        ("paused", subscription.paused_at),
+        ("renewals held", subscription.held_at),
+        ("parked", f"{output.instant(parked_at)} {subscription.parked_reason}" if parked_at else None),
+    )
+    return [(name, value) for name, value in rows if value is not None]

@@ -37,6 +37,22 @@ def test_subscription_cancel_ends_it_and_tells_why(acme: str) -> None:
     assert cli.shown("subscription", "show", "acme")["status"] == "canceled"
 
 
+def test_subscription_changes_and_ends_can_wait_and_be_withdrawn(acme: str) -> None:
+    waiting = cli.shown("subscription", "set", "acme", "--plan", "scale", "--at-period-end")
+    assert (waiting["plan"]["code"], waiting["pending_plan"]["code"]) == ("team", "scale")
+    assert "changes to scale v1" in cli.run("subscription", "show", "acme").out
+    ending = cli.shown("subscription", "cancel", "acme", "--at-period-end")
+    assert (ending["status"], ending["cancel_at_period_end"], ending["pending_plan"]) == ("active", True, None)
+    assert cli.shown("subscription", "reactivate", "acme")["cancel_at_period_end"] is False
+
+
+def test_subscription_pause_and_resume(acme: str) -> None:
+    assert cli.shown("subscription", "pause", "acme", "--reason", "holidays")["status"] == "paused"
+    assert cli.run("subscription", "pause", "acme").code == 4
+    assert cli.shown("subscription", "resume", "acme")["status"] == "active"
+    assert cli.run("subscription", "resume", "acme").code == 0
+
+
 def test_subscription_set_to_a_status(acme: str) -> None:
     assert cli.shown("subscription", "set", "acme", "--status", "active")["status"] == "active"
     assert cli.shown("subscription", "set", "acme", "--status", "canceled")["status"] == "canceled"
