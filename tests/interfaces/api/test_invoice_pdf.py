@@ -25,9 +25,7 @@ def test_it_is_a_file_named_after_the_number(suffix: str, accept: str) -> None:
     now = factories.at("2026-02-02")
     clock.advance(organization=organization, to=now, actor=OPERATOR)
     invoice = issue(invoice=draft(subscription=subscription, actor=OPERATOR, now=now), actor=OPERATOR, now=now)
-    _, secret = accounts_operations.create_key(
-        organization=organization, name="k", scopes=[Act.READ], actor=OPERATOR
-    )
+    _, secret = accounts_operations.create_key(organization=organization, name="k", scopes=[Act.READ], actor=OPERATOR)
     answer = Client().get(
         f"/api/billing/invoices/{invoice.id}{suffix}", headers={"authorization": f"Bearer {secret}", "accept": accept}
     )
