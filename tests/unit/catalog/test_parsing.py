@@ -8,6 +8,7 @@ import pytest
 from billing.catalog import parsing
 from billing.catalog.schema import EntitlementSpec, FeatureSpec, OveragePrice, PriceSpec, Shelf
 from billing.kernel.periods import Cadence, Interval
+from billing.kernel.pricing import PricingModel
 
 ROOT = Path(__file__).parents[3]
 
@@ -229,6 +230,9 @@ def test_the_shipped_catalog_is_sound_and_uses_every_feature() -> None:
     assert any(plan.bundle for plan in spec.plans)
     assert not any(entitlement.is_implied for entitlement in entitlements)
     assert len({feature.group for plan in spec.plans for feature in plan.features}) > 1
+    models = {price.model for entitlement in entitlements for price in entitlement.overage_prices}
+    assert models >= {PricingModel.PER_UNIT, PricingModel.GRADUATED, PricingModel.PACKAGE}
+    assert any(price.minimum_minor > price.base_fee_minor for plan in spec.plans for price in plan.prices)
     assert parsing.DOCUMENTED_EVENTS.items() <= {meter.code: meter.guards for meter in spec.meters}.items()
     assert {
         "planner_finalization",

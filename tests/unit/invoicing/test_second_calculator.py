@@ -15,7 +15,6 @@ from billing.invoicing.books import (
     Charge,
     LineDraft,
     MeterLabel,
-    OveragePrice,
     PeriodBooks,
     PlanStretch,
     PlanTerms,
@@ -24,14 +23,11 @@ from billing.invoicing.books import (
 from billing.kernel.money import format_minor, to_minor_exact
 from billing.kernel.periods import Span
 from tests.support import second_calculator as second
+from tests.support.prices import decimals, prices
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 METERS = ("tokens", "cases", "runs")
 DIGITS = {"JPY": 0, "USD": 2, "KWD": 3}
-
-
-def decimals(most: int, places: int) -> st.SearchStrategy[Decimal]:
-    return st.integers(0, most * 10**places).map(lambda units: Decimal(units).scaleb(-places))
 
 
 def when(seconds: int) -> datetime:
@@ -51,9 +47,10 @@ def cases(draw: st.DrawFn) -> tuple[PeriodBooks, dict[str, Any]]:
     for number, name in enumerate(names):
         fee = draw(decimals(100_000, DIGITS[currency]))
         credit_rate = draw(decimals(1_000, 12))
-        prices = {meter: (draw(decimals(1_000, 12)), draw(decimals(2_000_000, 6)) + 1) for meter in METERS}
+        minimum = draw(st.one_of(st.just(Decimal(0)), decimals(200_000, DIGITS[currency])))
+        priced = {meter: draw(prices(meter)) for meter in METERS}
         rules[name] = second.PlanRules(
-            str(fee), str(credit_rate), {meter: (str(rate), str(per)) for meter, (rate, per) in prices.items()}
+            str(fee), str(credit_rate), {meter: told for meter, (_, told) in priced.items()}, str(minimum)
         )
         terms[name] = PlanTerms(
             id=uuid.UUID(int=number),
@@ -62,10 +59,8 @@ def cases(draw: st.DrawFn) -> tuple[PeriodBooks, dict[str, Any]]:
             name=name,
             base_fee_minor=to_minor_exact(fee, currency),
             credit_rate=credit_rate,
-            overage={
-                meter: OveragePrice(f"max_{meter}", Decimal(0), "billing_period", rate, per)
-                for meter, (rate, per) in prices.items()
-            },
+            overage={meter: price for meter, (price, _) in priced.items()},
+            minimum_minor=to_minor_exact(minimum, currency),
         )
     cuts = sorted(draw(st.sets(st.integers(starts - 1000, ends + 1000), max_size=4)))
     bounds = [starts - 2000, *cuts, None]
