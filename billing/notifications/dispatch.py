@@ -71,8 +71,8 @@ _DROP_DELIVERIES = f"DELETE FROM webhook_deliveries WHERE id IN ({_OLD})"  # noq
 def distribute(*, now: datetime) -> int:
     """Put waiting events into the queues of the endpoints that want them; returns how many events that were.
 
-    Also drains the events of organizations without an endpoint. One at a time: where two shared the work, a later
-    event could be in a queue before an earlier one. Whoever comes second leaves it to the first and returns 0.
+    Also drains the events of organizations without an endpoint. One at a time: two would do the same work and wait for
+    each other's rows. Whoever comes second leaves it to the first and returns 0.
     """
     distributed = 0
     while batch := _distribute_batch(now):

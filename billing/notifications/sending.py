@@ -126,8 +126,6 @@ def _connected(
         with stream:
             connection = http.client.HTTPConnection(target.host, target.port)
             connection.sock = stream
-            # Once closed it would open anew by itself, to whatever the name stands for by then.
-            connection.auto_open = 0
             yield connection
 
 

@@ -128,6 +128,17 @@ def test_distributing_while_events_are_written_keeps_their_order(real_db: str) -
         assert len(events) == WORKERS * 30
 
 
+def test_distributing_is_left_to_whoever_does_it_already(real_db: str) -> None:
+    endpoint, _ = webhooks.endpoint()
+    webhooks.emit(endpoint.organization, "a")
+    found: list[int] = []
+    with transaction.atomic():
+        assert dispatch.distribute(now=timezone.now()) == 1
+        in_threads(1, lambda _: found.append(dispatch.distribute(now=timezone.now())))
+    assert found == [0]
+    assert len(webhooks.states(endpoint)) == 1
+
+
 def test_a_worker_that_is_killed_while_it_sends_loses_nothing(real_db: str) -> None:
     hanging = threading.Event()
     let_go = threading.Event()

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from billing.kernel.ids import new_id
 from billing.models import OutboxEvent, WebhookDelivery
 from billing.notifications import dispatch, operations
 from tests.support import factories, webhooks
@@ -74,6 +75,16 @@ def test_more_than_a_batch_is_all_distributed_in_order(monkeypatch: pytest.Monke
     sent = webhooks.emit(made.organization, *"abcdefghij")
     assert dispatch.distribute(now=NOW) == 10
     assert [id_ for id_, _ in webhooks.states(made)] == sent
+
+
+def test_the_first_batch_holds_the_first_events_whatever_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "DISTRIBUTE_BATCH", 2)
+    made, _ = webhooks.endpoint()
+    backwards = sorted((new_id() for _ in range(6)), reverse=True)
+    for id_ in backwards:
+        OutboxEvent.objects.create(id=id_, organization_id=made.organization_id, topic="a", payload={}, created_at=NOW)
+    assert dispatch._distribute_batch(NOW) == 2
+    assert [id_ for id_, _ in webhooks.states(made)] == [str(id_) for id_ in backwards[:2]]
 
 
 def test_events_of_one_moment_keep_their_order() -> None:
