@@ -36,7 +36,7 @@ def command() -> None:
 @click.option("--email", default="", help="Billing contact.")
 @click.option("--sandbox", is_flag=True, help="A tenant with a clock of its own.")
 @click.option("--clock", type=INSTANT, help="Where a sandbox's clock stands. [default: now]")
-@click.option("--starts-at", type=INSTANT, help="When the subscription began; in the past for sandboxes only.")
+@click.option("--starts-at", type=INSTANT, help="When the subscription began. [default: now]")
 @click.option("--owner", default="", help="E-mail address of who signs in as owner.")
 @answers()
 def bootstrap(
