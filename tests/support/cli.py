@@ -44,20 +44,20 @@ def shown(*arguments: object) -> Any:
     return ran.document
 
 
-def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
+def start(*arguments: object, stderr: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
     """``mcpctl billing …`` as a process, with ``variables`` in its environment; one that is empty is left out."""
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "billing_project.settings.test"} | variables
     return subprocess.Popen(
         [sys.executable, "-c", "from billing.cli import main; main()", "billing", *map(str, arguments)],
         env={name: value for name, value in env.items() if value},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
 
 def run_process(*arguments: object, **variables: str) -> Ran:
     """As ``start``, waiting for the end."""
-    process = start(*arguments, **variables)
+    process = start(*arguments, stderr=subprocess.PIPE, **variables)
     out, err = process.communicate(timeout=120)
     return Ran(process.returncode, out, err)

@@ -1,5 +1,8 @@
 """Importing files of use: what is counted, what is refused, and what is said about it."""
 
+import json
+import os
+import pty
 from decimal import Decimal
 from pathlib import Path
 
@@ -174,3 +177,17 @@ def test_a_zone_places_times_that_have_no_offset(acme: str, file: Path) -> None:
     ran = cli.run(*arguments(file, "--json"))
     assert ran.document["meters"][0]["refusals"] == {"idempotency_conflict": 1}
     assert UsageEvent.objects.count() == 1
+
+
+def test_a_person_at_a_terminal_sees_it_move(acme: str, file: Path) -> None:
+    terminal, far_end = pty.openpty()
+    process = cli.start(*arguments(file, "--json"), stderr=far_end, DATABASE_URL=acme)
+    os.close(far_end)
+    out, _ = process.communicate(timeout=120)
+    seen = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert process.returncode == 0, seen
+    assert json.loads(out)["accepted"] == 4
+    assert "Checking" in seen
+    assert "Counting" in seen
+    assert "100%" in seen
