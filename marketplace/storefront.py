@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing.catalog import queries as catalog_queries
-from billing.models import AllowanceEvery, Plan
+from billing.models import AllowanceEvery, Plan, PlanPrice
 from marketplace import wording
 
 PREFERRED_CURRENCY = "USD"
@@ -81,16 +81,19 @@ def _card(plan: Plan, currency: str) -> PlanCard:
         tagline=shown.tagline if shown else "",
         description=plan.description,
         badge=str(shown.bundle.get("badge", "")) if shown else "",
-        is_free=not prices or (price is not None and price.base_fee_minor == 0),
+        is_free=not prices or (price is not None and price.base_fee_minor == price.minimum_minor == 0),
         price=wording.money(price.base_fee_minor, currency) if price else None,
         interval=wording.interval(plan.billing_period),
-        facts=tuple(_facts(plan)),
+        facts=tuple(_facts(plan, price)),
         sla_tier=shown.sla_tier.replace("-", " ").capitalize() if shown else "",
         features=tuple(_feature(feature) for feature in (shown.features if shown else [])),
     )
 
 
-def _facts(plan: Plan) -> Iterable[str]:
+def _facts(plan: Plan, price: PlanPrice | None) -> Iterable[str]:
+    if price is not None and price.minimum_minor > price.base_fee_minor:
+        least = wording.money(price.minimum_minor, price.currency)
+        yield f"At least {least} {price.currency} a {wording.interval(plan.billing_period)}, fee and use together"
     if plan.credit_allowance:
         every = "month" if plan.allowance_every == AllowanceEvery.MONTH else wording.interval(plan.billing_period)
         yield f"{wording.number(plan.credit_allowance)} credits a {every}"

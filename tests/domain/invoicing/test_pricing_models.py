@@ -231,7 +231,7 @@ def test_late_use_over_three_invoices_comes_to_the_price_of_the_whole(currency: 
     of_march = InvoiceLine.objects.filter(invoice__in=invoices, starts_at=MARCH)
     assert of_march.values("invoice").distinct().count() == 3
     for meter, model in models(currency).items():
-        used = sum(Fraction(part) for part in parts[meter]) - (100 if meter == "graduated_use" else 0)
+        used = sum((Fraction(part) for part in parts[meter]), Fraction(0)) - (100 if meter == "graduated_use" else 0)
         billed = sum(line.amount_minor for line in of_march.filter(meter_id=meter))
         assert billed == second.settled(model, used, currency), meter
         assert sum(line.quantity for line in of_march.filter(meter_id=meter, charge="overage")) == used

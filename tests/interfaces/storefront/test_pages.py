@@ -113,6 +113,16 @@ def test_prices_in_a_currency(client: Client, plan: Plan, currency: str, shown: 
     assert f"<strong>{shown}</strong>" in text(client.get("/", {"currency": currency}))
 
 
+@pytest.mark.parametrize(
+    ("fee", "minimum", "is_told"), [(4900, 0, False), (4900, 4900, False), (4900, 4901, True), (0, 6000, True)]
+)
+def test_a_minimum_above_the_fee_is_told(client: Client, plan: Plan, fee: int, minimum: int, is_told: bool) -> None:
+    plan.prices.filter(currency="USD").update(base_fee_minor=fee, minimum_minor=minimum)
+    page = client.get("/?currency=USD").content.decode()
+    assert (f"At least {minimum / 100:.2f} USD a month" in page) == is_told
+    assert "Free" not in page
+
+
 def test_markup_in_the_catalog_is_inert(client: Client, plan: Plan) -> None:
     page = text(client.get("/"))
     assert "Team &lt;b&gt;" in page
