@@ -89,9 +89,7 @@ def _entitlement(entitlement: EntitlementSpec) -> dict[str, Any]:
         "cadence": entitlement.cadence.value,
         "on_limit": entitlement.on_limit,
         "credits_per_unit": plain(entitlement.credits_per_unit),
-        "overage_price": {
-            price.currency: _overage_price(price) for price in entitlement.overage_prices
-        },
+        "overage_price": {price.currency: _overage_price(price) for price in entitlement.overage_prices},
     } | guards
 
 
