@@ -105,6 +105,9 @@ def enforce(
     offer = Offer(organization, meter, quantity, (key or str(uuid4())) if record_usage else "", source, occurred_at)
     try:
         outcome = usage.record([offer], now=now)[0] if record_usage else usage.preview(offer, now=now)
+        if outcome.status == "duplicate":
+            # Nothing was decided anew; how the guards stand is still part of the answer.
+            outcome = outcome._replace(guards=usage.read_guards(organization, meter, now=now))
     except Busy as busy:
         note = f"billing:error:{busy.code.replace('_', '-')}"
         return BillingQuotaOutcome(

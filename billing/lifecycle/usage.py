@@ -17,7 +17,7 @@ from billing.kernel.errors import Busy
 from billing.lifecycle import renew
 from billing.metering import operations, queries
 from billing.metering.decisions import RenewalDue
-from billing.metering.offers import Offer, Outcome
+from billing.metering.offers import GuardReading, Offer, Outcome
 from billing.models import Organization
 
 Answer = TypeVar("Answer")
@@ -38,6 +38,11 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
 def preview(offer: Offer, *, now: datetime) -> Outcome:
     """What ``record`` would answer; counts nothing."""
     return _renewing(lambda: queries.preview(offer, now=now), [offer.organization], now)
+
+
+def read_guards(organization: Organization, meter: str, *, now: datetime) -> tuple[GuardReading, ...]:
+    """All guards of a declared meter as they stand; none without a subscription in service."""
+    return _renewing(lambda: queries.read_guards(organization, meter, now=now), [organization], now) or ()
 
 
 def _renewing(act: Callable[[], Answer], organizations: Sequence[Organization], now: datetime) -> Answer:

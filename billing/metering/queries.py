@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
@@ -18,7 +16,7 @@ from billing.metering.decisions import Decider
 from billing.metering.flaws import find_flaw
 from billing.metering.offers import GuardReading, Offer, Outcome
 from billing.metering.opening import open_books
-from billing.models import Organization, UsageEvent, UsageWindow
+from billing.models import Organization, UsageWindow
 
 
 def preview(offer: Offer, *, now: datetime) -> Outcome:
@@ -61,11 +59,3 @@ def list_counters(organization: Organization, *, now: datetime) -> list[Counter]
     return [
         Counter(meter, total, months.get(meter, ZERO), month.starts_at) for meter, total in totals.order_by("meter_id")
     ]
-
-
-def list_events(organization_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[UsageEvent]:
-    """Events newest first, by keyset."""
-    events = UsageEvent.objects.filter(organization_id=organization_id)
-    if before is not None:
-        events = events.filter(occurred_at__lte=before[0]).exclude(occurred_at=before[0], id__gte=before[1])
-    return list(events.order_by("-occurred_at", "-id")[:limit])
