@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "credits": "Show and adjust credits, read the ledger.",
     "invoices": "Draft, issue, show and list invoices.",
     "keys": "Create, list and revoke API keys.",
+    "webhooks": "Webhook endpoints: make, pause, test and replay.",
     "clock": "Move a sandbox organization's clock.",
     "verify": "Re-sum the books; silent when all is well.",
 }

@@ -44,8 +44,28 @@ def _outbox(now: datetime) -> Iterable[Metric]:
     # least identifier comes from the partial index as text, as PostgreSQL before 18 has no min(uuid).
     ((pending, oldest),) = _query("SELECT count(*), min(id::text) FROM billing_outbox WHERE processed_at IS NULL")
     age = (now - datetime.fromtimestamp((UUID(oldest).int >> 80) / 1000, UTC)).total_seconds() if oldest else 0.0
-    yield _gauge("billing_outbox_pending", "Domain events that wait to be delivered.", [], [(pending,)])
+    yield _gauge("billing_outbox_pending", "Domain events that wait to be distributed.", [], [(pending,)])
     yield _gauge("billing_outbox_oldest_seconds", "Age of the oldest of them.", [], [(max(age, 0.0),)])
+
+
+def _webhooks(_: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT CASE WHEN paused_at IS NULL THEN 'active' ELSE 'paused_' || pause_reason END AS state, count(*)
+        FROM webhook_endpoints WHERE disabled_at IS NULL GROUP BY state
+        """
+    )
+    counts: dict[str, int] = dict.fromkeys(("active", "paused_manual", "paused_failing"), 0)
+    counts.update((state, number) for state, number in rows)
+    yield _gauge("billing_webhook_endpoints", "Webhook endpoints by state.", ["state"], list(counts.items()))
+    rows = _query(
+        """
+        SELECT count(*) FROM webhook_deliveries AS delivery
+        JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id AND endpoint.disabled_at IS NULL
+        WHERE delivery.status = 'pending'
+        """
+    )
+    yield _gauge("billing_webhook_deliveries_pending", "Messages that wait for an endpoint.", [], rows)
 
 
 def _subscriptions(_: datetime) -> Iterable[Metric]:
@@ -122,6 +142,7 @@ _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _events,
     _violations,
     _outbox,
+    _webhooks,
     _subscriptions,
     _invoices,
     _credits,

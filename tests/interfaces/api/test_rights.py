@@ -61,6 +61,13 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
     "activate": ("POST", "/billing/subscriptions/{sub}/activate", {}, "subscriptions"),
     "keys": ("GET", "/billing/organizations/acme/keys", None, "keys"),
     "new key": ("POST", "/billing/organizations/acme/keys", {"name": "k", "scopes": ["read"]}, "keys"),
+    "webhooks": ("GET", "/billing/organizations/acme/webhook-endpoints", None, "webhooks"),
+    "new webhook": (
+        "POST",
+        "/billing/organizations/acme/webhook-endpoints",
+        {"url": "https://hooks.example.com/"},
+        "webhooks",
+    ),
     "advance": ("POST", "/billing/organizations/acme/clock/advance", {"to": "2024-01-05T00:00:00Z"}, "clock"),
     "adjust": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": 5, "reason": "r"}, "credits"),
     "take": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": -5, "reason": "r"}, "credits"),
@@ -73,7 +80,7 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
     "payments": ("GET", "/billing/invoices/{inv}/payments", None, "read"),
     "new organization": ("POST", "/billing/organizations", {"slug": "fresh", "name": "Fresh"}, "organizations"),
 }
-CUSTOMER = {"read", "usage", "subscribe", "preview", "keys"}
+CUSTOMER = {"read", "usage", "subscribe", "preview", "keys", "webhooks"}
 ROLES = {"owner": CUSTOMER, "admin": CUSTOMER, "finance": {"read", "preview"}, "member": {"read"}}
 STAFF: dict[str, set[str]] = {
     "finance": {"read", "preview", "credits", "invoices"},

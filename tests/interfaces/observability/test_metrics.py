@@ -23,7 +23,10 @@ from billing.models import (
     Subscription,
     SubscriptionPeriod,
     UsageWindow,
+    WebhookEndpoint,
 )
+from billing.notifications import dispatch
+from tests.support import webhooks
 
 TOKEN = "token-of-the-scraper"
 FAR = "203.0.113.7"
@@ -188,3 +191,17 @@ def test_latency_by_view_is_there(client: Client) -> None:
     client.get("/healthz")
     seen = scrape(client)["django_http_requests_latency_seconds_by_view_method_count"]
     assert seen[("GET", "healthz")] >= 1
+
+
+@pytest.mark.django_db
+def test_webhooks_that_fail_are_seen(client: Client) -> None:
+    made, paused, gone = (webhooks.endpoint()[0] for _ in range(3))
+    WebhookEndpoint.objects.filter(id=paused.id).update(paused_at=NOW, pause_reason="failing")
+    for endpoint in (made, made, paused, gone):
+        webhooks.emit(endpoint.organization, "a")
+    dispatch.distribute(now=NOW)
+    WebhookEndpoint.objects.filter(id=gone.id).update(disabled_at=NOW)
+    figures = scrape(client)
+    assert figures["billing_webhook_endpoints"] == {("active",): 1, ("paused_manual",): 0, ("paused_failing",): 1}
+    assert figures["billing_webhook_deliveries_pending"] == {(): 3}
+    assert figures["billing_outbox_pending"] == {(): 0}
