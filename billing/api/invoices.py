@@ -106,26 +106,32 @@ class InvoiceDetail(ApiView):
     )
     def get(self, call: Call[Nothing, InvoiceQuery], invoice_id: str) -> Answer | HttpResponse:
         """By id or number; as CSV or PDF with ``?format=``, ``.csv``, ``.pdf`` or an ``Accept`` header that says so."""
-        reference, shape = _shape(invoice_id, call.query.format, call.request.META.get("HTTP_ACCEPT", ""))
+        reference, shape = shape_of(invoice_id, call.query.format, call.request.META.get("HTTP_ACCEPT", ""))
         invoice = invoicing_operations.read_invoice(reference=reference, actor=call.actor)
         document = documents.as_dict(invoice)
         if shape == "csv":
-            return _file(invoice, documents.as_csv(invoice), f"{CSV}; charset=utf-8", shape)
+            return file_of(invoice.number or str(invoice.id), documents.as_csv(invoice), f"{CSV}; charset=utf-8", shape)
         if shape == "pdf":
-            return _file(invoice, pdf.render(document, zone=ZoneInfo(invoice.organization.zone)), PDF, shape)
+            return file_of(
+                invoice.number or str(invoice.id),
+                pdf.render(document, zone=ZoneInfo(invoice.organization.zone)),
+                PDF,
+                shape,
+            )
         return Answer(200, document)
 
 
-def _shape(invoice_id: str, wanted: str | None, accept: str) -> tuple[str, str]:
-    """The invoice's reference and the form it is asked for in: the query says, else the ending, else the header."""
+def shape_of(invoice_id: str, wanted: str | None, accept: str) -> tuple[str, str]:
+    """The document's reference and the form it is asked for in: the query says, else the ending, else the header."""
     for shape, media_type in (("csv", CSV), ("pdf", PDF)):
         if wanted == shape or (wanted is None and (invoice_id.endswith(f".{shape}") or media_type in accept)):
             return invoice_id.removesuffix(f".{shape}"), shape
     return invoice_id, "json"
 
 
-def _file(invoice: Invoice, content: str | bytes, content_type: str, ending: str) -> HttpResponse:
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in invoice.number or str(invoice.id))
+def file_of(name: str, content: str | bytes, content_type: str, ending: str) -> HttpResponse:
+    """A document to keep, named by its number."""
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
     return HttpResponse(
         content,
         content_type=content_type,

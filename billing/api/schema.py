@@ -23,6 +23,7 @@ _PATH_PARAMETERS = {
     "organization_ref": "The organization's id, slug or external id.",
     "subscription_id": "The subscription's id.",
     "invoice_id": "The invoice's id or number; `.csv` after it asks for CSV.",
+    "credit_note_id": "The credit note's id or number; `.csv` after it asks for CSV.",
     "key_id": "The key's id.",
     "endpoint_id": "The webhook endpoint's id.",
     "message_id": "The message's id, which its receiver knows as `webhook-id`.",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.api import (
+    credit_notes,
     credits,
     invoices,
     journeys,
@@ -67,4 +68,8 @@ urlpatterns = [
     path(f"{_INVOICE}/pay", settlement.PayInvoice.as_view()),
     path(f"{_INVOICE}/refund", settlement.RefundInvoice.as_view()),
     path(f"{_INVOICE}/payments", settlement.InvoicePayments.as_view()),
+    path(f"{_INVOICE}/credit-notes", credit_notes.InvoiceCreditNotes.as_view()),
+    path("billing/credit-notes/<str:credit_note_id>", credit_notes.CreditNoteDetail.as_view()),
+    path(f"{_ORGANIZATION}/balance", credit_notes.Balance.as_view()),
+    path(f"{_ORGANIZATION}/balance/payouts", credit_notes.PayOutBalance.as_view()),
 ]

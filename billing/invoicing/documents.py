@@ -13,11 +13,16 @@ from billing.invoicing.books import LineDraft
 from billing.invoicing.operations import Preview
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.models import Invoice, InvoiceKind, InvoiceLine, Payment
+from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceKind, InvoiceLine, Payment
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
     "starts_at", "ends_at", "quantity", "rate", "per", "amount", "currency",
+)  # fmt: skip
+
+CREDIT_NOTE_COLUMNS = (
+    "row", "credit_note", "number", "invoice_number", "position", "invoice_position", "description", "amount",
+    "tax_rate", "tax_included", "tax", "currency",
 )  # fmt: skip
 
 # A spreadsheet runs a cell that begins so, and some strip blanks before they look.
@@ -44,7 +49,10 @@ def as_dict(invoice: Invoice) -> dict[str, Any]:
         "tax": format_minor(invoice.tax_minor, invoice.currency),
         "total": format_minor(invoice.total_minor, invoice.currency),
         "paid": format_minor(settlement.standing(invoice).paid_minor, invoice.currency),
+        "credited": format_minor(settlement.standing(invoice).credited_minor, invoice.currency),
         "due": format_minor(settlement.due_minor(invoice), invoice.currency),
+        "from_balance": format_minor(settlement.standing(invoice).from_balance_minor, invoice.currency),
+        "credit_notes": [note.number for note in invoice.credit_notes.all()],
         "drafted_at": _instant(invoice.drafted_at),
         "issued_at": _instant(invoice.issued_at) if invoice.issued_at else None,
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
@@ -72,12 +80,78 @@ def preview_as_dict(preview: Preview) -> dict[str, Any]:
         "tax": format_minor(0, preview.currency),
         "total": format_minor(preview.total_minor, preview.currency),
         "paid": format_minor(0, preview.currency),
+        "credited": format_minor(0, preview.currency),
         "due": format_minor(0, preview.currency),
+        "from_balance": format_minor(0, preview.currency),
+        "credit_notes": [],
         "drafted_at": None,
         "issued_at": None,
         "due_on": None,
         "issuer": {},
         "customer": {},
+    }
+
+
+def credit_note_as_dict(note: CreditNote) -> dict[str, Any]:
+    """A credit note for the wire, as ``queries.credit_notes`` loads it; amounts are what is taken back."""
+    currency = note.currency
+    return {
+        "id": str(note.id),
+        "number": note.number,
+        "organization": str(note.organization_id),
+        "invoice": {"id": str(note.invoice_id), "number": note.invoice.number},
+        "currency": currency,
+        "lines": [
+            {
+                "position": line.position,
+                "invoice_position": line.invoice_line.position,
+                "description": line.invoice_line.description,
+                "amount": format_minor(line.amount_minor, currency),
+                "tax_rate": plain(line.tax_rate),
+                "tax_included": line.tax_included,
+                "tax": format_minor(line.tax_minor, currency),
+            }
+            for line in note.lines.all()
+        ],
+        "subtotal": format_minor(note.subtotal_minor, currency),
+        "tax": format_minor(note.tax_minor, currency),
+        "total": format_minor(note.total_minor, currency),
+        "reason": note.reason,
+        "issued_at": _instant(note.issued_at),
+        "issuer": note.issuer,
+        "customer": note.customer,
+    }
+
+
+def credit_note_as_csv(note: CreditNote) -> str:
+    """A credit note as CSV (RFC 4180): a row per line, then subtotal, tax and total."""
+    document = credit_note_as_dict(note)
+    shared = {
+        "credit_note": document["id"],
+        "number": document["number"],
+        "invoice_number": document["invoice"]["number"],
+        "currency": document["currency"],
+    }
+    rows = [{"row": "line", **shared, **line} for line in document["lines"]]
+    rows += [{"row": name, **shared, "amount": document[name]} for name in ("subtotal", "tax", "total")]
+    writer = csv.writer(_Echo())
+    lines = [list(CREDIT_NOTE_COLUMNS), *([inert(row.get(name)) for name in CREDIT_NOTE_COLUMNS] for row in rows)]
+    return "".join(writer.writerow(line) for line in lines)
+
+
+def balance_entry(entry: BalanceEntry) -> dict[str, Any]:
+    """A movement of the customer's balance for the wire."""
+    invoice = entry.payment.invoice if entry.payment else None
+    return {
+        "sequence": entry.sequence,
+        "kind": entry.kind,
+        "amount": format_minor(entry.amount_minor, entry.currency),
+        "balance_after": format_minor(entry.balance_after_minor, entry.currency),
+        "currency": entry.currency,
+        "invoice": {"id": str(invoice.id), "number": invoice.number} if invoice else None,
+        "reference": entry.reference,
+        "reason": entry.reason,
+        "booked_at": _instant(entry.booked_at),
     }
 
 

@@ -82,6 +82,43 @@ class InvoiceHasPayments(errors.Conflict):
     code = "invoice_has_payments"
 
 
+class InvoiceHasCreditNotes(errors.Conflict):
+    """Part of it is credited: credit the rest."""
+
+    code = "invoice_has_credit_notes"
+
+
+class CreditExceedsLine(errors.Conflict):
+    """More than is left of a line."""
+
+    code = "credit_exceeds_line"
+
+
+class CreditExceedsInvoice(errors.Conflict):
+    """More than is left of the invoice."""
+
+    code = "credit_exceeds_invoice"
+
+
+class NothingToCredit(errors.Conflict):
+    """The credit note would come to nothing, or to less."""
+
+    code = "nothing_to_credit"
+
+
+class BalanceInsufficient(errors.Conflict):
+    """More than the customer's balance holds."""
+
+    code = "balance_insufficient"
+
+
+class CreditNoteNotFound(errors.NotFound):
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such credit note.")
+
+
 class PaymentExceedsDue(errors.Conflict):
     """More than is left to pay."""
 

@@ -26,7 +26,16 @@ STANDARD: Literal["a-3b"] = "a-3b"
 
 def render(document: dict[str, Any], *, zone: ZoneInfo) -> bytes:
     """The PDF of an invoice document; its days are those of ``zone``. A draft says on every page that it is one."""
-    data = json.dumps(_shown(document, zone))
+    return _set(_shown(document, zone))
+
+
+def render_credit_note(document: dict[str, Any], *, zone: ZoneInfo) -> bytes:
+    """The PDF of a credit note document."""
+    return _set(_shown_credit_note(document, zone))
+
+
+def _set(shown: dict[str, Any]) -> bytes:
+    data = json.dumps(shown)
     rendered = typst.compile(
         TEMPLATE.read_bytes(), sys_inputs={"data": data}, ignore_system_fonts=True, pdf_standards=STANDARD
     )
@@ -44,17 +53,22 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         "is_void": document["status"] == "void",
         "currency": document["currency"],
         "issued_on": wording.day(_at(issued_at), zone) if issued_at else "",
-        "due_on": _date(document["due_on"]) if document["due_on"] else "",
-        "period": wording.days(_span(document["period"]), zone),
+        "facts": _facts(
+            ("Issued on", wording.day(_at(issued_at), zone) if issued_at else ""),
+            ("Due on", _date(document["due_on"]) if document["due_on"] else ""),
+            ("Period", wording.days(_span(document["period"]), zone)),
+            ("Currency", document["currency"]),
+        ),
         "issuer": _party(document["issuer"]),
         "customer": _party(document["customer"]),
+        "header": ["Description", "Quantity", "Price", "Amount"],
         "lines": [
-            {
-                "description": line["description"],
-                "quantity": _grouped(line["quantity"]),
-                "price": line["rate"] if line["per"] == "1" else f"{line['rate']} / {_grouped(line['per'])}",
-                "amount": _grouped(line["amount"]),
-            }
+            [
+                line["description"],
+                _grouped(line["quantity"]),
+                line["rate"] if line["per"] == "1" else f"{line['rate']} / {_grouped(line['per'])}",
+                _grouped(line["amount"]),
+            ]
             for line in document["lines"]
         ],
         "subtotal": _grouped(document["subtotal"]),
@@ -63,10 +77,39 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         # A document of which nothing was paid says what is due by its total.
         "settled": [
             [label, _grouped(document[name])]
-            for label, name in (("Paid", "paid"), ("Due", "due"))
-            if Decimal(document["paid"]) != 0
+            for label, name in (("Paid", "paid"), ("Credited", "credited"), ("Due", "due"))
+            if any(Decimal(document[each]) for each in ("paid", "credited"))
         ],
+        "notes": [],
     }
+
+
+def _shown_credit_note(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    issued_on = wording.day(_at(document["issued_at"]), zone)
+    return {
+        "title": "Credit note",
+        "number": document["number"],
+        "is_draft": False,
+        "is_void": False,
+        "currency": document["currency"],
+        "issued_on": issued_on,
+        "facts": _facts(
+            ("Issued on", issued_on), ("For invoice", document["invoice"]["number"]), ("Currency", document["currency"])
+        ),
+        "issuer": _party(document["issuer"]),
+        "customer": _party(document["customer"]),
+        "header": ["Description", "Amount"],
+        "lines": [[line["description"], _grouped(line["amount"])] for line in document["lines"]],
+        "subtotal": _grouped(document["subtotal"]),
+        "tax": _grouped(document["tax"]),
+        "total": _grouped(document["total"]),
+        "settled": [],
+        "notes": [f"Reason: {document['reason']}"],
+    }
+
+
+def _facts(*rows: tuple[str, str]) -> list[list[str]]:
+    return [[label, value] for label, value in rows if value]
 
 
 def _party(party: dict[str, Any]) -> list[str]:

@@ -12,9 +12,11 @@ from django.db.models import BigIntegerField, Count, Exists, F, Max, OuterRef, P
 from django.db.models.functions import Cast, Coalesce, Substr
 
 from billing.invoicing import numbering
-from billing.invoicing.errors import InvoiceNotFound
+from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
 from billing.kernel import ids
 from billing.models import (
+    CreditNote,
+    CreditNoteLine,
     DocumentCounter,
     Invoice,
     InvoiceKind,
@@ -36,6 +38,7 @@ def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
     return invoices.prefetch_related(
         Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position")),
         Prefetch("payments", Payment.objects.order_by("id")),
+        Prefetch("credit_notes", CreditNote.objects.order_by("id")),
     )
 
 
@@ -54,6 +57,23 @@ def get_invoice(reference: str) -> Invoice:
     if invoice is None:
         raise InvoiceNotFound
     return invoice
+
+
+def credit_notes() -> QuerySet[CreditNote]:
+    """With all that their documents show."""
+    return CreditNote.objects.select_related("organization", "invoice").prefetch_related(
+        Prefetch("lines", CreditNoteLine.objects.select_related("invoice_line").order_by("position"))
+    )
+
+
+def get_credit_note(reference: str) -> CreditNote:
+    """The credit note of this id or number, with what its document shows. Raises ``CreditNoteNotFound``."""
+    given = ids.parse_uuid(reference)
+    named = Q(number=reference) if given is None else Q(id=given)
+    note = None if "\x00" in reference else credit_notes().filter(named).first()
+    if note is None:
+        raise CreditNoteNotFound
+    return note
 
 
 def list_invoices(
@@ -167,7 +187,7 @@ def _unbilled(organization_id: UUID | None) -> Iterator[Discrepancy]:
 
 
 def _gaps() -> Iterator[Discrepancy]:
-    for counter in DocumentCounter.objects.filter(document=numbering.DOCUMENT).order_by("series", "year"):
+    for counter in DocumentCounter.objects.filter(document=numbering.INVOICE).order_by("series", "year"):
         prefix = numbering.prefix(series=counter.series, year=counter.year)
         # Digits to the end: the series of a slug such as "a-2026" begins with the prefix of the slug "a".
         invoices = Invoice.objects.filter(number__startswith=prefix, number__regex=f"^{re.escape(prefix)}[0-9]+$")

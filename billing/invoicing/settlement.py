@@ -1,4 +1,4 @@
-"""What is left to pay of an invoice, from its rows: total − payments + refunds."""
+"""What is left to pay of an invoice, from its rows: total − payments + refunds − credit notes."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ from dataclasses import dataclass
 
 from billing.models import Invoice, InvoiceStatus, PaymentKind
 
+# Who pays where the customer's balance does: a payment's ``provider`` and ``method``.
+BALANCE = "balance"
 # An amount is owed only between issue and the end of the story.
 _OWED = (InvoiceStatus.ISSUED, InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE)
+_SIGN = {PaymentKind.PAYMENT.value: 1, PaymentKind.REFUND.value: -1}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Minor units. ``paid`` is net of refunds."""
+    """Minor units. ``paid`` is net of refunds; ``from_balance`` is the part of it that the customer's balance paid."""
 
     total_minor: int
     paid_minor: int
+    credited_minor: int
+    from_balance_minor: int
 
     @property
     def due_minor(self) -> int:
-        return self.total_minor - self.paid_minor
+        return self.total_minor - self.paid_minor - self.credited_minor
 
 
 def standing(invoice: Invoice) -> Standing:
-    """From the invoice's payments as loaded (``queries.with_lines`` loads them along)."""
-    signed = {PaymentKind.PAYMENT: 1, PaymentKind.REFUND: -1}
+    """From the invoice's payments and credit notes as loaded (``queries.with_lines`` loads them along)."""
+    moved = [(row.provider == BALANCE, _SIGN[row.kind] * row.amount_minor) for row in invoice.payments.all()]
     return Standing(
         total_minor=invoice.total_minor,
-        paid_minor=sum(signed[PaymentKind(row.kind)] * row.amount_minor for row in invoice.payments.all()),
+        paid_minor=sum(amount for _, amount in moved),
+        credited_minor=sum(note.total_minor for note in invoice.credit_notes.all()),
+        from_balance_minor=sum(amount for is_balance, amount in moved if is_balance),
     )
 
 

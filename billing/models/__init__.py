@@ -33,7 +33,14 @@ from billing.models.notifications import (
     WebhookEndpoint,
     WebhookSecret,
 )
-from billing.models.settlement import Payment, PaymentKind
+from billing.models.settlement import (
+    BalanceEntry,
+    BalanceKind,
+    CreditNote,
+    CreditNoteLine,
+    Payment,
+    PaymentKind,
+)
 from billing.models.subscriptions import (
     LIVE,
     SERVED,
@@ -52,10 +59,14 @@ __all__ = [
     "AllowanceEvery",
     "ApiKey",
     "AuditEntry",
+    "BalanceEntry",
+    "BalanceKind",
     "BaseFeeTiming",
     "CatalogState",
     "CreditEntry",
     "CreditGrant",
+    "CreditNote",
+    "CreditNoteLine",
     "DeliveryStatus",
     "DocumentCounter",
     "EntitlementKind",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -10,6 +12,8 @@ from billing.models.accounts import Organization
 from billing.models.catalog import QUANTITY, RATE, Meter, Plan
 from billing.models.metering import SUM
 from billing.models.subscriptions import Subscription, SubscriptionPeriod
+
+TAX_RATE: dict[str, Any] = {"max_digits": 6, "decimal_places": 3}
 
 
 class InvoiceKind(models.TextChoices):
@@ -107,6 +111,10 @@ class InvoiceLine(models.Model):
     rate = models.DecimalField(**RATE)
     per = models.DecimalField(**QUANTITY, default=1)
     amount_minor = models.BigIntegerField()
+    # Per cent, and what it comes to: on top of the amount, or contained in it.
+    tax_rate = models.DecimalField(**TAX_RATE, default=0)
+    tax_included = models.BooleanField(default=False)
+    tax_minor = models.BigIntegerField(default=0)
     details = models.JSONField(default=dict)
 
     class Meta:

@@ -261,7 +261,8 @@ class InvoiceLineDocument(TypedDict):
 class InvoiceDocument(TypedDict):
     """What ``invoicing.documents.as_dict`` gives. ``id`` is null for a preview.
 
-    ``paid`` is net of refunds; ``due`` is what is left to pay, nothing before issue or once it is void.
+    ``paid`` is net of refunds, ``from_balance`` its part that the customer's balance paid; ``due`` is what is left to
+    pay, nothing before issue or once it is void.
     """
 
     id: str | None
@@ -277,7 +278,10 @@ class InvoiceDocument(TypedDict):
     tax: str
     total: str
     paid: str
+    credited: str
     due: str
+    from_balance: str
+    credit_notes: list[str]
     drafted_at: str | None
     issued_at: str | None
     due_on: str | None
@@ -298,4 +302,51 @@ class PaymentDocument(TypedDict):
     reference: str
     reason: str
     received_at: str
+    booked_at: str
+
+
+class NamedInvoiceDocument(TypedDict):
+    id: str
+    number: str | None
+
+
+class CreditNoteLineDocument(TypedDict):
+    position: int
+    invoice_position: int
+    description: str
+    amount: str
+    tax_rate: str
+    tax_included: bool
+    tax: str
+
+
+class CreditNoteDocument(TypedDict):
+    """What ``invoicing.documents.credit_note_as_dict`` gives; amounts are what is taken back of the invoice."""
+
+    id: str
+    number: str
+    organization: str
+    invoice: NamedInvoiceDocument
+    currency: str
+    lines: list[CreditNoteLineDocument]
+    subtotal: str
+    tax: str
+    total: str
+    reason: str
+    issued_at: str
+    issuer: dict[str, Any]
+    customer: dict[str, Any]
+
+
+class BalanceEntryDocument(TypedDict):
+    """A movement of the customer's money balance: positive is owed to the customer."""
+
+    sequence: int
+    kind: str
+    amount: str
+    balance_after: str
+    currency: str
+    invoice: NamedInvoiceDocument | None
+    reference: str | None
+    reason: str
     booked_at: str

@@ -11,7 +11,7 @@ import click
 from billing.accounts import queries as accounts_queries
 from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import CODE, INSTANT, KEY, QUANTITY, REASON, REFERENCE
+from billing.cli.parameters import CODE, INSTANT, KEY, QUANTITY, REASON, REFERENCE, SIGNED
 from billing.invoicing import amounts, documents
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
@@ -122,6 +122,35 @@ def pay(
     return _show(invoicing_queries.get_invoice(reference))
 
 
+@command.command("credit-note")
+@_invoice
+@click.option("--reason", type=REASON, required=True, help="Why, for the document.")
+@click.option(
+    "--line", "lines", type=click.IntRange(1), multiple=True, help="Credit this line only, what is left of it."
+)
+@click.option("--amount", type=SIGNED, help="With one --line: so much of it, before tax if that comes on top.")
+@answers()
+def credit_note(reference: str, *, reason: str, lines: tuple[int, ...], amount: Decimal | None) -> Answer:
+    """Issue a credit note for all that is left of an invoice, or of some lines. What was paid goes to the balance."""
+    if amount is not None and len(lines) != 1:
+        raise click.UsageError("--amount goes with exactly one --line.")
+    invoice = invoicing_queries.get_invoice(reference)
+    of_each = None if amount is None else amounts.read(amount, invoice.currency)
+    note = invoicing_operations.credit(
+        invoice=invoice,
+        actor=environment.actor(),
+        reason=reason,
+        lines=dict.fromkeys(lines, of_each) if lines else None,
+        now=accounts_queries.now_for(invoice.organization),
+    )
+    document = documents.credit_note_as_dict(note)
+    rows = [(line["invoice_position"], line["description"], line["amount"]) for line in document["lines"]]
+    rows += [(" ", name, document[name]) for name in ("subtotal", "tax", "total")]
+    head = output.pairs([("credit note", note.number), ("invoice", invoice.number), ("reason", note.reason)])
+    table = output.table(("line", "credited", note.currency), rows, right=("line", note.currency))
+    return Answer(document, f"{head}\n\n{table}")
+
+
 @command.command("show")
 @_reference
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, a row per line.")
@@ -193,7 +222,8 @@ def _tell(document: dict[str, Any]) -> str:
         (line["position"], line["description"], line["quantity"], f"{line['rate']} per {line['per']}", line["amount"])
         for line in document["lines"]
     ]
-    rows += [("", name, "", "", document[name]) for name in ("subtotal", "tax", "total", "paid", "due")]
+    settled = ("paid", "credited", "due") if document["total"] != document["due"] and document["issued_at"] else ()
+    rows += [("", name, "", "", document[name]) for name in ("subtotal", "tax", "total", *settled)]
     header = ("no", "line", "quantity", "rate", currency)
     blank = [tuple(" " if value == "" else value for value in row) for row in rows]
     return f"{output.pairs(head)}\n\n{output.table(header, blank, right=('no', 'quantity', currency))}"

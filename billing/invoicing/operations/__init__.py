@@ -5,6 +5,8 @@ roll back), takes the organization's lock, and loads the invoice again. A draft 
 drafting twice, from two places, or after a crash gives one invoice with the same lines.
 """
 
+from billing.invoicing.operations.balancing import pay_out, read_balance
+from billing.invoicing.operations.crediting import credit, read_credit_note, read_credit_notes
 from billing.invoicing.operations.drafting import Drafted, Preview, draft, draft_many, preview
 from billing.invoicing.operations.issuing import issue
 from billing.invoicing.operations.paying import pay, read_payments, refund
@@ -14,12 +16,17 @@ from billing.invoicing.operations.voiding import mark_uncollectible, void
 __all__ = [
     "Drafted",
     "Preview",
+    "credit",
     "draft",
     "draft_many",
     "issue",
     "mark_uncollectible",
     "pay",
+    "pay_out",
     "preview",
+    "read_balance",
+    "read_credit_note",
+    "read_credit_notes",
     "read_invoice",
     "read_invoices",
     "read_payments",

@@ -14,7 +14,7 @@ from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks, logs, outbox
 from billing.invoicing import drafts, numbering, queries
 from billing.invoicing.errors import InvoiceVoid
-from billing.invoicing.operations import drafting, moving
+from billing.invoicing.operations import balancing, drafting, moving
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.money import format_minor
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization, SubscriptionPeriod
@@ -24,9 +24,9 @@ def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
     """Derive the draft a last time, close its period, number it, and freeze it with issuer and customer copied in.
 
     Use that is recorded later finds the period closed and goes to the next open one: no event is on two invoices or on
-    none. An invoice of nothing is paid at once. Issuing an issued invoice returns it unchanged. Raises ``InvoiceVoid``,
-    ``PeriodNotEnded`` (an ``now`` before the period's end), ``PriceMissing``, ``AmountOutOfBounds``, ``Busy``; then
-    nothing is written and no number used.
+    none. The customer's balance pays as much of it as it can. Issuing an issued invoice returns it unchanged. Raises
+    ``InvoiceVoid``, ``PeriodNotEnded`` (an ``now`` before the period's end), ``PriceMissing``, ``AmountOutOfBounds``,
+    ``Busy``; then nothing is written and no number used.
     """
     actors.require(actor, Act.INVOICES, invoice.organization)
     with atomic():
@@ -44,6 +44,7 @@ def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
         issued = queries.get_invoice(str(stored.id))
         SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
         _freeze(issued, actor=actor, now=now)
+        balancing.apply(issued, actor=actor, now=now)
         return moving.settle(issued, now=now)
 
 

@@ -48,7 +48,7 @@ def pay(
     back. Raises ``PaymentExceedsDue`` (nothing is kept for later: what is too much is sent back or booked where it
     belongs), ``PaymentReferenceTaken``, ``InvoiceNotIssued``, ``InvoiceVoid``, ``SettlementInvalid``, ``Busy``.
     """
-    given = _checked(provider=provider, method=method, reference=reference, received_at=received_at, now=now)
+    given = checked(provider=provider, method=method, reference=reference, received_at=received_at, now=now)
     moving.checked_amount(amount_minor, invoice.currency)
     with moving.locked(invoice, actor=actor) as stored:
         known = _find(stored, PaymentKind.PAYMENT, amount_minor, given)
@@ -82,7 +82,7 @@ def refund(
     At most what was paid and not given back yet. Told twice by the same reference it is booked once. Raises
     ``RefundExceedsPaid``, else as ``pay`` does.
     """
-    given = _checked(
+    given = checked(
         provider=provider,
         method=method,
         reference=reference,
@@ -114,7 +114,7 @@ def read_payments(*, invoice: Invoice, actor: Actor) -> list[Payment]:
     return list(Payment.objects.filter(invoice=invoice).order_by("id"))
 
 
-class _Given(NamedTuple):
+class Given(NamedTuple):
     """What the caller says of a movement of money, checked."""
 
     provider: str
@@ -124,12 +124,15 @@ class _Given(NamedTuple):
     reason: str
 
 
-def _checked(
+def checked(
     *, provider: str, method: str, reference: str, received_at: datetime | None, now: datetime, reason: str = ""
-) -> _Given:
+) -> Given:
+    """Raises ``SettlementInvalid`` naming the field."""
     for field, value in (("provider", provider), ("method", method)):
         if not _CODE.fullmatch(value):
             raise SettlementInvalid("1 to 40 of a-z, 0-9 and _ . -, the first a letter.", field=field)
+    if provider == settlement.BALANCE:
+        raise SettlementInvalid("What the balance pays is applied when an invoice is issued.", field="provider")
     text = reference.strip()
     if not text or len(text) > REFERENCE_LENGTH_MAX or not text.isprintable():
         raise SettlementInvalid(
@@ -137,14 +140,14 @@ def _checked(
         )
     if received_at is not None and received_at > now:
         raise SettlementInvalid("Money is not booked before it moved.", field="received_at")
-    return _Given(provider, method, text, received_at or now, reason)
+    return Given(provider, method, text, received_at or now, reason)
 
 
-def _find(invoice: Invoice, kind: PaymentKind, amount_minor: int, given: _Given) -> Payment | None:
+def _find(invoice: Invoice, kind: PaymentKind, amount_minor: int, given: Given) -> Payment | None:
     """The row that this was booked as before; raises where the reference stands for something else."""
     known = Payment.objects.filter(provider=given.provider, reference=given.reference).first()
     if known is not None and (known.invoice_id, known.kind, known.amount_minor) != (invoice.id, kind, amount_minor):
-        raise _taken()
+        raise taken()
     return known
 
 
@@ -152,7 +155,7 @@ def _book(
     invoice: Invoice,
     kind: PaymentKind,
     amount_minor: int,
-    given: _Given,
+    given: Given,
     *,
     actor: Actor,
     now: datetime,
@@ -170,7 +173,7 @@ def _book(
             )
     except IntegrityError as error:
         # Another organization's lock is another lock: there the same reference may have been booked meanwhile.
-        raise _taken() from error
+        raise taken() from error
     amount = format_minor(amount_minor, invoice.currency)
     act = "invoice.pay" if kind is PaymentKind.PAYMENT else "invoice.refund"
     moving.audit_of(
@@ -193,5 +196,5 @@ def _book(
     return payment
 
 
-def _taken() -> PaymentReferenceTaken:
+def taken() -> PaymentReferenceTaken:
     return PaymentReferenceTaken("This reference stands for another payment.", field="reference")

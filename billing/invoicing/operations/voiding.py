@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from billing.accounts.actors import Actor
-from billing.invoicing import settlement
-from billing.invoicing.errors import InvoiceHasPayments, InvoicePaid, InvoiceWrittenOff
+from billing.invoicing import balance, settlement
+from billing.invoicing.errors import InvoiceHasCreditNotes, InvoiceHasPayments, InvoicePaid, InvoiceWrittenOff
 from billing.invoicing.operations import moving
-from billing.models import Invoice, InvoiceStatus, SubscriptionPeriod
+from billing.models import BalanceKind, Invoice, InvoiceStatus, SubscriptionPeriod
 
 
 def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoice:
@@ -16,8 +16,9 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
 
     The period it billed is open again, whatever came after it, and is drafted anew: the use that is charged to the
     period stays charged to it, and what was recorded meanwhile stays on the later period that it went to. So each
-    event is on exactly one invoice that is not void. Voiding a void invoice returns it unchanged. Raises
-    ``InvoicePaid``, ``InvoiceWrittenOff``, ``InvoiceHasPayments``, ``SettlementInvalid`` without a reason, ``Busy``.
+    event is on exactly one invoice that is not void. What the customer's balance paid goes back to it. Voiding a void
+    invoice returns it unchanged. Raises ``InvoicePaid``, ``InvoiceWrittenOff``, ``InvoiceHasPayments``,
+    ``InvoiceHasCreditNotes``, ``SettlementInvalid`` without a reason, ``Busy``.
     """
     text = moving.checked_reason(reason)
     with moving.locked(invoice, actor=actor) as stored:
@@ -27,10 +28,22 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
             raise InvoicePaid("A paid invoice is never voided: credit it instead.")
         if stored.status == InvoiceStatus.UNCOLLECTIBLE:
             raise InvoiceWrittenOff("An invoice that was written off stays in the books: credit it instead.")
-        if settlement.standing(stored).paid_minor != 0:
+        standing = settlement.standing(stored)
+        if standing.credited_minor:
+            raise InvoiceHasCreditNotes("Part of this invoice is credited: credit the rest.")
+        if standing.paid_minor != standing.from_balance_minor:
             raise InvoiceHasPayments("Part of this invoice is paid: refund that first, or credit the rest.")
         if stored.status == InvoiceStatus.ISSUED and stored.period_id is not None:
             SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=None)
+        if standing.from_balance_minor:
+            balance.give(
+                stored,
+                standing.from_balance_minor,
+                kind=BalanceKind.RETURNED,
+                reference=f"void {stored.id}",
+                actor=actor.name,
+                now=now,
+            )
         moving.audit_of(stored, "invoice.void", actor=actor, reason=text, was=stored.status)
         moving.move(stored, InvoiceStatus.VOID, now=now)
         return stored

@@ -90,25 +90,4 @@ INVOICES = (
             WHERE (counter.last, counter.last) IS DISTINCT FROM (given.invoices, given.highest)
         """,
     ),
-    Invariant(
-        name="paid-means-nothing-due",
-        sentence="An invoice is paid if and only if nothing of it is due; none is overpaid or paid before its issue.",
-        hint="Compare the invoice's payments with the provider's; book what is missing, refund what is too much.",
-        sql="""
-            SELECT invoice.id, invoice.number, invoice.status, invoice.total_minor,
-                coalesce(money.paid, 0) AS paid_minor
-            FROM marketplace_invoices AS invoice
-            LEFT JOIN (
-                SELECT payment.invoice_id, sum(
-                    CASE payment.kind WHEN 'payment' THEN payment.amount_minor ELSE -payment.amount_minor END) AS paid
-                FROM marketplace_payments AS payment WHERE :of(payment) GROUP BY payment.invoice_id
-            ) AS money ON money.invoice_id = invoice.id
-            WHERE :of(invoice) AND CASE
-                WHEN invoice.status IN ('draft', 'void') THEN coalesce(money.paid, 0) <> 0
-                ELSE coalesce(money.paid, 0) > greatest(invoice.total_minor, 0)
-                    OR coalesce(money.paid, 0) < least(invoice.total_minor, 0)
-                    OR (invoice.status = 'paid') <> (invoice.total_minor = coalesce(money.paid, 0))
-                END
-        """,
-    ),
 )

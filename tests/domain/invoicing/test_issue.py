@@ -164,7 +164,7 @@ FROZEN = [
         " plan_id, starts_at, ends_at, quantity, rate, per, amount_minor, details"
         " FROM marketplace_invoice_lines LIMIT 1"
     ),
-    "TRUNCATE marketplace_invoice_lines",
+    "TRUNCATE marketplace_invoice_lines CASCADE",
     "TRUNCATE marketplace_invoices CASCADE",
 ]
 

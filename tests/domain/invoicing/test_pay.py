@@ -181,7 +181,7 @@ def execute(statement: str, *, role: str) -> None:
         "UPDATE marketplace_payments SET amount_minor = 1",
         "UPDATE marketplace_payments SET amount_minor = 1 WHERE false",
         "DELETE FROM marketplace_payments",
-        "TRUNCATE marketplace_payments",
+        "TRUNCATE marketplace_payments CASCADE",
     ],
 )
 @pytest.mark.parametrize("role", ["origin", "replica"])

@@ -87,6 +87,11 @@ def make_books(zone: str = "America/New_York") -> Books:
     use(organization, "tokens", "7", START + timedelta(days=30), now)
     first = Invoice.objects.get(subscription=subscription)
     invoice = invoicing_operations.issue(invoice=first, actor=OPERATOR, now=now)
+    paid_minor = invoice.total_minor - 300
+    invoicing_operations.pay(
+        invoice=invoice, amount_minor=paid_minor, reference=f"{organization.id}", actor=OPERATOR, now=now
+    )
+    invoicing_operations.credit(invoice=invoice, lines={1: 500}, reason="an outage", actor=OPERATOR, now=now)
     use(organization, "tokens", "9", START + timedelta(days=29), now)
     subscription = change_plan.change_now(subscription=subscription, plan_code="big", actor=OPERATOR, now=now)
     now = clock(now + timedelta(days=1))
@@ -330,8 +335,8 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
     ),
     (
         "marketplace_invoices",
-        "UPDATE marketplace_invoices SET total_minor = total_minor + 1 WHERE status = 'issued' RETURNING id",
-        {"invoice-lines-add-up"},
+        "UPDATE marketplace_invoices SET total_minor = total_minor + 1 WHERE status = 'paid' RETURNING id",
+        {"invoice-lines-add-up", "paid-means-nothing-due"},
         "id",
     ),
     (
@@ -339,7 +344,7 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
         (
             "UPDATE marketplace_invoice_lines SET quantity = quantity + 1 WHERE id = (SELECT line.id FROM"
             " marketplace_invoice_lines line JOIN marketplace_invoices invoice ON invoice.id = line.invoice_id"
-            " WHERE invoice.status = 'issued' AND line.charge <> 'base' LIMIT 1) RETURNING invoice_id"
+            " WHERE invoice.status = 'paid' AND line.charge <> 'base' LIMIT 1) RETURNING invoice_id"
         ),
         {"invoices-bill-all-charges"},
         "invoice_id",
@@ -352,13 +357,31 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
     ),
     (
         "marketplace_invoices",
-        "UPDATE marketplace_invoices SET status = 'paid' WHERE status = 'issued' RETURNING id",
+        "UPDATE marketplace_invoices SET status = 'issued' WHERE status = 'paid' RETURNING id",
         {"paid-means-nothing-due"},
         "id",
     ),
     (
+        "marketplace_credit_notes",
+        ("UPDATE marketplace_credit_notes SET total_minor = total_minor - 1, tax_minor = tax_minor - 1 RETURNING id"),
+        {"paid-means-nothing-due", "credit-notes-fit-their-lines"},
+        "id",
+    ),
+    (
+        "billing_balance_entries",
+        "UPDATE billing_balance_entries SET balance_after_minor = balance_after_minor + 1 RETURNING id",
+        {"balance-entries-follow"},
+        "id",
+    ),
+    (
         "billing_document_counters",
-        "UPDATE billing_document_counters SET last = last + 1 RETURNING series",
+        "UPDATE billing_document_counters SET last = last + 1 WHERE document = 'credit_note' RETURNING series",
+        {"credit-note-numbers-are-gapless"},
+        "series",
+    ),
+    (
+        "billing_document_counters",
+        "UPDATE billing_document_counters SET last = last + 1 WHERE document = 'invoice' RETURNING series",
         {"invoice-numbers-are-gapless"},
         "series",
     ),
@@ -376,7 +399,7 @@ def test_a_broken_row_is_named(books: Books, table: str, sql: str, expected: set
     # A row that follows from the broken one may be named with it.
     assert broken in named
     assert len(named) <= 2
-    if "invoice-numbers-are-gapless" not in expected:
+    if not any(name.endswith("numbers-are-gapless") for name in expected):
         assert names(doctor.verify(organization=books.organization)) == expected
     other = factories.organization()
     assert doctor.verify(organization=other) == []
@@ -432,7 +455,7 @@ def test_a_row_of_another_organization(books: Books) -> None:
 def test_a_missing_invoice_number(books: Books) -> None:
     corrupt(
         "marketplace_invoices",
-        "UPDATE marketplace_invoices SET number = replace(number, '0001', '0003') WHERE status = 'issued' RETURNING id",
+        "UPDATE marketplace_invoices SET number = replace(number, '0001', '0003') WHERE status = 'paid' RETURNING id",
     )
     (violation,) = doctor.verify()
     assert violation.name == "invoice-numbers-are-gapless"

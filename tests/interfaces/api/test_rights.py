@@ -77,6 +77,15 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
     "uncollectible": ("POST", "/billing/invoices/{inv}/uncollectible", {"reason": "r"}, "invoices"),
     "pay": ("POST", "/billing/invoices/{inv}/pay", {"amount": 1, "reference": "x"}, "invoices"),
     "refund": ("POST", "/billing/invoices/{inv}/refund", {"amount": 1, "reference": "x", "reason": "r"}, "invoices"),
+    "credit note": ("POST", "/billing/invoices/{inv}/credit-notes", {"reason": "r"}, "invoices"),
+    "credit notes": ("GET", "/billing/invoices/{inv}/credit-notes", None, "read"),
+    "balance": ("GET", "/billing/organizations/acme/balance", None, "read"),
+    "payout": (
+        "POST",
+        "/billing/organizations/acme/balance/payouts",
+        {"amount": 1, "currency": "USD", "reference": "x", "reason": "r"},
+        "invoices",
+    ),
     "payments": ("GET", "/billing/invoices/{inv}/payments", None, "read"),
     "new organization": ("POST", "/billing/organizations", {"slug": "fresh", "name": "Fresh"}, "organizations"),
 }

@@ -93,3 +93,59 @@ def test_written_off_and_paid_after_all(world: World, invoice: str) -> None:
     marked = world.platform.post(f"{invoice}/uncollectible", {"reason": "bankrupt"})
     assert (marked.json["status"], marked.json["due"]) == ("uncollectible", "49.00")
     assert pay(world, invoice, "49", "bank-1").json["invoice"]["status"] == "paid"
+
+
+def test_credited_in_part_and_the_rest_paid(world: World, invoice: str) -> None:
+    note = world.platform.post(
+        f"{invoice}/credit-notes", {"reason": "an outage", "lines": [{"position": 1, "amount": "9.00"}]}
+    )
+    assert (note.status, note.json["total"]) == (201, "9.00"), note
+    assert note.json["number"].startswith("CN-SBX-acme-2023-")
+    path = note.headers["Location"].removeprefix("/api")
+    assert world.own.get(path).json == note.json
+    assert world.own.get(f"/billing/credit-notes/{note.json['number']}").json == note.json
+    assert world.own.get(f"{path}.csv").content.decode().splitlines()[-1].endswith(",9.00,,,,USD")
+    assert world.own.get(path, Accept="application/pdf").content.startswith(b"%PDF-")
+    assert world.own.get(f"{invoice}/credit-notes").json["results"] == [note.json]
+    assert world.theirs.get(path).status == 404
+    shown = world.own.get(invoice).json
+    assert (shown["credited"], shown["due"], shown["credit_notes"]) == ("9.00", "40.00", [note.json["number"]])
+    assert pay(world, invoice, "40.00", "bank-1").json["invoice"]["status"] == "paid"
+
+
+def test_what_was_paid_and_is_credited_is_balance_until_it_is_paid_out(world: World, invoice: str) -> None:
+    pay(world, invoice, "49.00", "bank-1")
+    world.platform.post(f"{invoice}/credit-notes", {"reason": "all wrong"})
+    balance = "/billing/organizations/acme/balance"
+    (entry,) = world.own.get(balance).json["results"]
+    assert (entry["kind"], entry["balance_after"]) == ("credited", "49.00")
+    body = {"amount": "49.00", "currency": "USD", "reference": "out-1", "reason": "asked for"}
+    assert world.own.post(f"{balance}/payouts", body).status == 403
+    paid_out = world.platform.post(f"{balance}/payouts", body)
+    assert (paid_out.status, paid_out.json["balance_after"]) == (201, "0.00")
+    assert world.platform.post(f"{balance}/payouts", body).json == paid_out.json
+    more = world.platform.post(f"{balance}/payouts", {**body, "reference": "out-2"})
+    assert (more.status, more.code) == (409, "balance_insufficient")
+    assert world.platform.post(f"{balance}/payouts", {**body, "currency": "XXX"}).fields == ["currency"]
+    assert [row["sequence"] for row in world.own.get(f"{balance}?currency=USD").json["results"]] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"reason": "r", "lines": [{"position": 1, "amount": "49.01"}]}, 409, "credit_exceeds_line"),
+        ({"reason": "r", "lines": [{"position": 2}]}, 422, "invalid"),
+        ({"reason": "r", "lines": [{"position": 0}]}, 422, "invalid"),
+        ({"reason": "r", "lines": []}, 422, "invalid"),
+        ({"reason": "r", "lines": [{"position": 1}, {"position": 1}]}, 422, "duplicate"),
+        ({"reason": " "}, 422, "invalid"),
+        ({}, 422, "invalid"),
+    ],
+)
+def test_credit_notes_that_are_refused(
+    world: World, invoice: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    before = rows()
+    answer = world.platform.post(f"{invoice}/credit-notes", body)
+    assert (answer.status, code in (answer.code, *(e["code"] for e in answer.json.get("errors", [])))) == (status, True)
+    assert rows() == before

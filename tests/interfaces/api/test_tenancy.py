@@ -66,6 +66,14 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "uncollectible": ("POST", "/billing/invoices/{inv}/uncollectible", {"reason": "r"}),
     "pay": ("POST", "/billing/invoices/{inv}/pay", {"amount": "1", "reference": "x"}),
     "refund": ("POST", "/billing/invoices/{inv}/refund", {"amount": "1", "reference": "x", "reason": "r"}),
+    "credit note": ("POST", "/billing/invoices/{inv}/credit-notes", {"reason": "r"}),
+    "credit notes": ("GET", "/billing/invoices/{inv}/credit-notes", None),
+    "balance": ("GET", "/billing/organizations/{org}/balance", None),
+    "payout": (
+        "POST",
+        "/billing/organizations/{org}/balance/payouts",
+        {"amount": "1", "currency": "USD", "reference": "x", "reason": "r"},
+    ),
     "payments": ("GET", "/billing/invoices/{inv}/payments", None),
 }
 
