@@ -10,7 +10,6 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.credits import operations as credits_operations
 from billing.infra import locks
-from billing.kernel.periods import floor_second
 from billing.lifecycle import renew
 from billing.lifecycle.happenings import tell
 from billing.models import Status, Subscription
@@ -38,9 +37,9 @@ def cancel_now(
         operations.check_version(current, expected_version)
         renew.run(current, now=now, actor=actor)
         transitions.check(current.status, Status.CANCELED)
-        at = max(floor_second(now), queries.earliest_change(current))
+        at = queries.change_instant(current, now)
         credits_operations.expire_allowances(account=current.marketplace, now=now)
         operations.end(current, status=Status.CANCELED, at=at)
-        renew.draft_ended(current, now=now)
+        renew.draft_ended(current, now=max(at, now))
         tell(current, "subscription.canceled", actor=actor, at=now, reason=reason, plan=current.plan.code)
     return queries.get_subscription(subscription.id)

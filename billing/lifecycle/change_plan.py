@@ -14,7 +14,7 @@ from billing.catalog import queries as catalog_queries
 from billing.infra import locks
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.errors import Conflict, LimitExceeded
-from billing.kernel.periods import Interval, floor_second
+from billing.kernel.periods import Interval
 from billing.lifecycle import allowance, renew
 from billing.lifecycle.happenings import tell
 from billing.models import Plan, Status, Subscription
@@ -71,7 +71,7 @@ def change_now(
             return queries.get_subscription(current.id)
         _check(current, plan, is_operator=is_operator)
         was = current.plan
-        at = max(floor_second(now), queries.earliest_change(current))
+        at = queries.change_instant(current, now)
         credits = _switch(current, plan, at=at, actor=actor)
         if is_operator and current.confirmed_at is None and queries.costs(current):
             operations.update(current, confirmed_at=now)

@@ -14,7 +14,6 @@ from django.db import transaction
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import locks
-from billing.kernel.periods import floor_second
 from billing.lifecycle import allowance, renew
 from billing.lifecycle.happenings import tell
 from billing.models import Status, Subscription
@@ -34,7 +33,7 @@ def pause(
     with transaction.atomic():
         current = _lock(subscription, now=now, actor=actor, expected_version=expected_version)
         transitions.check(current.status, Status.PAUSED)
-        operations.pause(current, max(floor_second(now), queries.earliest_change(current)))
+        operations.pause(current, queries.change_instant(current, now))
         tell(current, "subscription.paused", actor=actor, at=now, reason=reason, plan=current.plan.code)
     return queries.get_subscription(subscription.id)
 
@@ -49,7 +48,7 @@ def resume(
         if current.status != Status.PAUSED:
             raise transitions.IllegalTransition(f"A subscription that is {current.status} is not paused.")
         zone = ZoneInfo(current.organization.zone)
-        at = max(floor_second(now), queries.earliest_change(current))
+        at = queries.change_instant(current, now)
         operations.unpause(current, at)
         allowance.grant_rest(current, zone=zone, at=at, actor=actor.name)
         renew.schedule(current, zone=zone, after=at)

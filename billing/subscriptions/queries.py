@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Max, Q
+from django.db.models.functions import Least
 
 from billing.catalog import queries as catalog_queries
 from billing.kernel.errors import NotFound
-from billing.models import LIVE, SERVED, Organization, PlanSpan, Subscription, SubscriptionPeriod
+from billing.kernel.periods import floor_second
+from billing.models import LIVE, SERVED, Organization, PlanSpan, Subscription, SubscriptionPeriod, UsageEvent
 
 DEFAULT_PRODUCT = "platform"
 
@@ -103,14 +105,26 @@ def list_ended(organization: Organization, product: str) -> list[Subscription]:
     )
 
 
-def earliest_change(subscription: Subscription) -> datetime:
-    """Before this nothing can change any more: its running period and the plan it is on have begun.
+def change_instant(subscription: Subscription, now: datetime) -> datetime:
+    """The full second at which a change asked for at ``now`` takes effect: that one, or the first still open to change.
 
-    Who waited for the lock may come with a ``now`` from before the change that it waited for.
+    Who waited for the lock comes with a ``now`` from before what it waited for. A period or a plan that has begun
+    since stands, and so does the plan by which use was judged since.
     """
+    at = floor_second(now)
     last = find_last_period(subscription)
     held = PlanSpan.objects.filter(subscription=subscription, ends_at__isnull=True).values_list("starts_at", flat=True)
-    return max(subscription.starts_at, *held, *([last.starts_at] if last else ()))
+    # Use may be told minutes ahead of the clock: then it was judged when it was recorded.
+    judged_at = UsageEvent.objects.filter(
+        organization_id=subscription.organization_id, subscription=subscription, occurred_at__gt=at
+    ).aggregate(last=Max(Least("occurred_at", "recorded_at")))["last"]
+    return max(
+        at,
+        subscription.starts_at,
+        *held,
+        *([last.starts_at] if last else ()),
+        *([floor_second(judged_at)] if judged_at else ()),
+    )
 
 
 def had_trial(organization: Organization, product: str) -> bool:

@@ -126,3 +126,17 @@ def test_a_clock_stops_before_time_does() -> None:
     organization = factories.sandbox(clock_at=factories.at("2195-01-01"))
     with pytest.raises(ClockInvalid):
         clock.advance(organization=organization, to=factories.at("2200-01-01"), actor=OPERATOR)
+
+
+def test_use_that_was_counted_while_a_change_waited_stays_judged_as_it_was() -> None:
+    organization, subscription = tenant()
+    counted_at = NOW + timedelta(seconds=3, milliseconds=500)
+    usage.record([Offer(organization, "case_created", Decimal(1), "a")], now=counted_at)
+    ahead = Offer(organization, "case_created", Decimal(1), "b", occurred_at=counted_at + timedelta(minutes=4))
+    usage.record([ahead], now=counted_at)
+    change_plan.change_now(subscription=subscription, plan_code="scale", actor=OPERATOR, now=NOW + SECOND)
+    assert PlanSpan.objects.get(ends_at=None).starts_at == NOW + 3 * SECOND
+    usage.record([Offer(organization, "case_created", Decimal(1), "c")], now=NOW + 5 * SECOND)
+    cancelled = cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=NOW + 2 * SECOND)
+    assert cancelled.ended_at == NOW + 5 * SECOND
+    assert verify() == []
