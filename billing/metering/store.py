@@ -38,8 +38,13 @@ SELECT json_build_object(
                 'credits_due', event.credits_due::text, 'credits_paid', event.credits_paid::text,
                 'occurred_at', event.occurred_at, 'recorded_at', event.recorded_at)))
         FROM jsonb_to_recordset(asked.keys) AS wanted(source text, key text)
-        JOIN marketplace_usage_events event ON event.organization_id = asked.organization_id
-            AND event.source = wanted.source AND event.key = wanted.key), '[]'),
+        -- LIMIT keeps this one look-up in the index per key. A plan made while the table was small would otherwise join
+        -- it whole, and would stay in use however large it grows.
+        CROSS JOIN LATERAL (
+            SELECT * FROM marketplace_usage_events known
+            WHERE known.organization_id = asked.organization_id AND known.source = wanted.source
+                AND known.key = wanted.key
+            LIMIT 1) event), '[]'),
     'subscriptions', coalesce((
         SELECT json_agg(json_build_object(
             'id', subscription.id, 'product', subscription.product, 'status', subscription.status,

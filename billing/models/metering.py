@@ -68,7 +68,8 @@ class UsageEvent(models.Model):
                 name="usage_events_split_sane",
             ),
         ]
-        indexes = [models.Index(fields=["organization", "subscription", "occurred_at"], name="usage_events_by_time")]
+        # Led by the subscription: with the organization first, a planner without statistics took it for the way to a key.
+        indexes = [models.Index(fields=["subscription", "occurred_at"], name="usage_events_by_subscription")]
 
     def __str__(self) -> str:
         return f"{self.meter_id} {self.quantity}"
