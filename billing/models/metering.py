@@ -68,7 +68,7 @@ class UsageEvent(models.Model):
                 name="usage_events_split_sane",
             ),
         ]
-        # Led by the subscription: with the organization first, a planner without statistics took it for the way to a key.
+        # Led by the subscription: with the organization first, a planner without statistics takes it to find a key.
         indexes = [models.Index(fields=["subscription", "occurred_at"], name="usage_events_by_subscription")]
 
     def __str__(self) -> str:
