@@ -23,9 +23,13 @@ class Caller:
         self.headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
 
     def post(self, path: str, body: object) -> tuple[int, dict[str, object]]:
-        self.connection.request("POST", path, json.dumps(body), self.headers)
-        answer = self.connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        # 503 is a lock that took too long on a machine under load: a caller tries the same key again.
+        while True:
+            self.connection.request("POST", path, json.dumps(body), self.headers)
+            answer = self.connection.getresponse()
+            document = json.loads(answer.read())
+            if answer.status != 503:
+                return answer.status, document
 
 
 def secret_of(organization: Organization) -> str:
