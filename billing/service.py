@@ -102,7 +102,8 @@ class BillingService:
         at = _now(found, now)
         plan = catalog_queries.find_current_plan(plan_code)
         live = subscriptions_queries.find_live(found, plan.product) if plan is not None else None
-        if expected_subscription_id is not None and (live is None or live.id != expected_subscription_id):
+        believes_live = expected_subscription_id is not None or expected_version is not None
+        if believes_live and (live is None or expected_subscription_id not in (None, live.id)):
             raise subscriptions_operations.StaleSubscription("Another subscription is current by now.")
         if live is None:
             subscription = onboard.subscribe(

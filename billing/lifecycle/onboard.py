@@ -30,6 +30,12 @@ class SubscriptionExists(Conflict):
     code = "subscription_exists"
 
 
+class StartTaken(Conflict):
+    """An earlier subscription of the product was still there then."""
+
+    code = "starts_at_taken"
+
+
 class StartInvalid(Invalid):
     """A subscription cannot start there."""
 
@@ -142,7 +148,7 @@ def _after(ended: Sequence[Subscription], start: datetime, *, is_chosen: bool) -
     """``start``, or the end of the last subscription where that is later: an instant belongs to one subscription."""
     last = max((each.ended_at for each in ended if each.ended_at), default=start)
     if is_chosen and start < last:
-        raise StartInvalid(f"The subscription before ended at {last.isoformat()}.", field="starts_at")
+        raise StartTaken(f"The subscription before ended at {last.isoformat()}.", field="starts_at")
     return max(start, last)
 
 

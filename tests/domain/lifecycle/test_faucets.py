@@ -12,10 +12,11 @@ from billing.kernel.errors import Forbidden
 from billing.lifecycle import adjust, cancel, change_plan, clock, onboard, usage
 from billing.lifecycle.adjust import SubscriptionLeft
 from billing.lifecycle.change_plan import BillingPeriodDiffers, PaymentRequired
-from billing.lifecycle.onboard import StartInvalid
+from billing.lifecycle.onboard import StartTaken
 from billing.metering.offers import Offer
 from billing.models import CreditGrant, GrantKind, MarketplaceSubscription, Organization, Subscription
 from billing.reporting.doctor import verify
+from billing.subscriptions.operations import StaleSubscription
 from tests.support import catalogs, factories
 
 pytestmark = pytest.mark.django_db
@@ -130,7 +131,7 @@ def test_an_instant_belongs_to_one_subscription(organization: Organization) -> N
     left = NOW + timedelta(days=2)
     clock.advance(organization=organization, to=left, actor=OPERATOR)
     cancel.cancel_now(subscription=first, actor=OPERATOR, now=left)
-    with pytest.raises(StartInvalid):
+    with pytest.raises(StartTaken):
         onboard.subscribe(
             organization=organization,
             plan_code="free",
@@ -175,3 +176,13 @@ def test_an_organization_key_adjusts_nothing(organization: Organization) -> None
     assert Act.CREDITS not in own.scopes
     with pytest.raises(Forbidden):
         adjust.adjust(subscription=subscription, credits=Decimal(1), actor=own, reason="mine", now=NOW)
+
+
+def test_who_believes_in_a_version_that_is_gone_subscribes_nobody(organization: Organization) -> None:
+    subscription = onboard.subscribe(organization=organization, plan_code="free", actor=OPERATOR, now=NOW)
+    version = cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=NOW).version
+    with pytest.raises(StaleSubscription):
+        BillingService.upsert_subscription(
+            organization, "free", actor=customer(organization), expected_version=version, now=NOW
+        )
+    assert Subscription.objects.get().status == "canceled"
