@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.transaction import atomic
 from django.utils import timezone
 
-from billing.accounts import actors, fields, tokens
+from billing.accounts import actors, fields, queries, tokens
 from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid
@@ -66,6 +66,7 @@ def create_organization(
         is_sandbox=is_sandbox,
         clock_at=fields.clock(clock_at, is_sandbox=is_sandbox),
     )
+    _refuse_names_of_others(organization)
     try:
         with transaction.atomic():
             organization.save(force_insert=True)
@@ -81,6 +82,17 @@ def create_organization(
         details={"slug": organization.slug, "is_sandbox": is_sandbox},
     )
     return organization
+
+
+def _refuse_names_of_others(organization: Organization) -> None:
+    """Raise ``OrganizationExists`` where the slug is the external id of another organization, or the external id its
+    slug or id. Calls that name the other one would mean this one from then on, and no unique index spans columns."""
+    locks.lock_names()
+    if Organization.objects.filter(external_id=organization.slug).exists():
+        raise OrganizationExists("Another organization has this slug as its external id.", field="slug")
+    named = None if organization.external_id is None else queries.find_organization(organization.external_id)
+    if named is not None and named.external_id != organization.external_id:
+        raise OrganizationExists("This external id is another organization's slug or id.", field="external_id")
 
 
 @atomic

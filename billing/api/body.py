@@ -57,7 +57,7 @@ def read(request: HttpRequest) -> bytes:
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) > BYTES_MAX:
             raise too_large
-        raw = request.body
+        raw = _of_unknown_length(request) if _is_length_untold(request) else request.body
     except ValueError:
         raise _malformed("The Content-Length header is not a number.") from None
     except RequestDataTooBig:
@@ -67,6 +67,25 @@ def read(request: HttpRequest) -> bytes:
     if len(raw) > BYTES_MAX:
         raise too_large
     return raw
+
+
+def _is_length_untold(request: HttpRequest) -> bool:
+    """Whether there may be a body that Django takes for none: it reads as many bytes as ``Content-Length`` says."""
+    told = request.META.get("CONTENT_LENGTH")
+    is_streamed = "HTTP_TRANSFER_ENCODING" in request.META or request.META.get("SERVER_PROTOCOL", "").startswith(
+        "HTTP/2"
+    )
+    return is_streamed and not told
+
+
+def _of_unknown_length(request: HttpRequest) -> bytes:
+    """A chunked body, which the web server has already put together, up to the first byte that is too many."""
+    parts: list[bytes] = []
+    missing = BYTES_MAX + 1
+    while missing and (part := request.META["wsgi.input"].read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 def parse(raw: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Locks: one per organization's books, one for the catalog.
+"""Locks: one per organization's books, one for the catalog, one for the names of organizations.
 
 Every write to an organization's subscriptions, periods, windows, credits or invoices takes the organization's lock
 first. So the books of one organization are written serially, whatever the door, and no writer can meet a window, a
@@ -22,6 +22,7 @@ from billing.kernel.errors import Busy, InvariantViolation
 
 # The two-integer form of advisory locks is a key space of its own, apart from the organizations'.
 _CATALOG = (0x43484F55, 1)
+_NAMES = (0x43484F55, 2)
 
 
 class BooksBusy(Busy):
@@ -49,6 +50,11 @@ def lock_organizations(organization_ids: Iterable[UUID]) -> None:
 def lock_catalog() -> None:
     """Take the lock on the plan catalog until the transaction ends."""
     _take("SELECT pg_advisory_xact_lock(%s, %s)", list(_CATALOG))
+
+
+def lock_names() -> None:
+    """Take the lock on what organizations are called until the transaction ends: before any other, by who adds one."""
+    _take("SELECT pg_advisory_xact_lock(%s, %s)", list(_NAMES))
 
 
 def is_lock_timeout(error: BaseException) -> bool:

@@ -100,10 +100,21 @@ def test_it_is_found_by_id_slug_and_external_id() -> None:
         queries.get_organization("nobody")
 
 
+def test_the_name_of_one_never_becomes_that_of_another() -> None:
+    first = make(external_id="crm-1")
+    for field, value in (("slug", "crm-1"), ("external_id", "acme"), ("external_id", str(first.id))):
+        with pytest.raises(Conflict) as refused:
+            make(**{"slug": "other", field: value})
+        assert (refused.value.code, refused.value.details["field"]) == ("organization_exists", field)
+    assert Organization.objects.get() == first
+    own = make(slug="same", external_id="same")
+    assert queries.find_organization("same") == own
+
+
 def test_an_id_wins_over_a_slug_and_a_slug_over_an_external_id() -> None:
-    first = make()
-    by_id = make(slug="second", external_id=str(first.id))
-    by_slug = make(slug="third", external_id="acme")
+    first, by_id, by_slug = make(), make(slug="second"), make(slug="third")
+    Organization.objects.filter(id=by_id.id).update(external_id=str(first.id))
+    Organization.objects.filter(id=by_slug.id).update(external_id="acme")
     assert queries.find_organization(str(first.id)) == first
     assert queries.find_organization("acme") == first
     assert {by_id, by_slug} == set(Organization.objects.exclude(id=first.id))
