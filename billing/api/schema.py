@@ -84,7 +84,7 @@ class StructSchema(AutoSchema):
 
 
 def _operation_id(view: str, method: str) -> str:
-    return {"get": "read", "post": "post", "patch": "change", "delete": "delete"}[method.lower()] + view
+    return {"get": "read", "post": "post", "patch": "change", "put": "put", "delete": "delete"}[method.lower()] + view
 
 
 def _description(doc: str, spec: Spec) -> str:

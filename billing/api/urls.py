@@ -9,6 +9,7 @@ from billing.api import (
     journeys,
     organizations,
     plans,
+    profiles,
     quotas,
     settlement,
     subscriptions,
@@ -70,6 +71,7 @@ urlpatterns = [
     path(f"{_INVOICE}/payments", settlement.InvoicePayments.as_view()),
     path(f"{_INVOICE}/credit-notes", credit_notes.InvoiceCreditNotes.as_view()),
     path("billing/credit-notes/<str:credit_note_id>", credit_notes.CreditNoteDetail.as_view()),
+    path(f"{_ORGANIZATION}/billing-profile", profiles.BillingProfile.as_view()),
     path(f"{_ORGANIZATION}/balance", credit_notes.Balance.as_view()),
     path(f"{_ORGANIZATION}/balance/payouts", credit_notes.PayOutBalance.as_view()),
 ]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.kernel.decimals import ZERO
 from billing.kernel.periods import Span
 from billing.kernel.pricing import PricingModel, Tier
 
@@ -149,7 +150,8 @@ class PeriodBooks:
 @dataclass(frozen=True, slots=True)
 class LineDraft:
     """One line: ``amount_minor`` is ``quantity × rate ÷ per`` rounded once, less what was billed before of late use
-    (whose line may differ from that product by a minor unit), and with started packages counted whole."""
+    (whose line may differ from that product by a minor unit), and with started packages counted whole. ``tax_minor``
+    is on top of it or, where ``tax_included``, a part of it."""
 
     charge: str
     description: str
@@ -164,3 +166,10 @@ class LineDraft:
     per: Decimal
     amount_minor: int
     details: Mapping[str, str]
+    tax_rate: Decimal = ZERO
+    tax_included: bool = False
+    tax_minor: int = 0
+
+    @property
+    def net_minor(self) -> int:
+        return self.amount_minor - (self.tax_minor if self.tax_included else 0)

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from billing.invoicing import settlement
@@ -17,13 +18,15 @@ from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceKind, Invoi
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
-    "starts_at", "ends_at", "quantity", "rate", "per", "amount", "currency",
+    "starts_at", "ends_at", "quantity", "rate", "per", "tax_rate", "tax", "amount", "currency",
 )  # fmt: skip
 
 CREDIT_NOTE_COLUMNS = (
     "row", "credit_note", "number", "invoice_number", "position", "invoice_position", "description", "amount",
     "tax_rate", "tax_included", "tax", "currency",
 )  # fmt: skip
+
+_LINE_CELLS = ("position", "charge", "description", "meter", "quantity", "rate", "per", "tax_rate", "tax")
 
 # A spreadsheet runs a cell that begins so, and some strip blanks before they look.
 _FORMULA = re.compile(r"\s*[=+\-@\t\r\n|]")
@@ -46,6 +49,7 @@ def as_dict(invoice: Invoice) -> dict[str, Any]:
             for line in invoice.lines.all()
         ],
         "subtotal": format_minor(invoice.subtotal_minor, invoice.currency),
+        "taxes": _taxes(invoice.lines.all(), invoice.currency),
         "tax": format_minor(invoice.tax_minor, invoice.currency),
         "total": format_minor(invoice.total_minor, invoice.currency),
         "paid": format_minor(settlement.standing(invoice).paid_minor, invoice.currency),
@@ -76,8 +80,9 @@ def preview_as_dict(preview: Preview) -> dict[str, Any]:
             _line(line, position, code=line.plan_code, version=line.plan_version, currency=preview.currency)
             for position, line in enumerate(preview.lines, start=1)
         ],
-        "subtotal": format_minor(preview.total_minor, preview.currency),
-        "tax": format_minor(0, preview.currency),
+        "subtotal": format_minor(preview.subtotal_minor, preview.currency),
+        "taxes": _taxes(preview.lines, preview.currency),
+        "tax": format_minor(preview.tax_minor, preview.currency),
         "total": format_minor(preview.total_minor, preview.currency),
         "paid": format_minor(0, preview.currency),
         "credited": format_minor(0, preview.currency),
@@ -210,7 +215,7 @@ def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {
             "row": "line",
             **shared,
-            **{name: line[name] for name in ("position", "charge", "description", "meter", "quantity", "rate", "per")},
+            **{name: line[name] for name in _LINE_CELLS},
             "plan": line["plan"]["code"],
             "plan_version": line["plan"]["version"],
             **line["period"],
@@ -232,8 +237,32 @@ def _line(line: InvoiceLine | LineDraft, position: int, *, code: str, version: i
         "rate": plain(line.rate),
         "per": plain(line.per),
         "amount": format_minor(line.amount_minor, currency),
+        "tax_rate": plain(line.tax_rate),
+        "tax_included": line.tax_included,
+        "tax": format_minor(line.tax_minor, currency),
         "details": dict(line.details),
     }
+
+
+def _taxes(lines: Iterable[InvoiceLine | LineDraft], currency: str) -> list[dict[str, Any]]:
+    """The tax by rate, with the net amount that it is on. Nothing where no line is taxed."""
+    sums: dict[tuple[str, str, Decimal], tuple[int, int]] = {}
+    for line in lines:
+        treatment = line.details.get("tax_treatment")
+        if treatment is not None:
+            key = (treatment, line.details["tax_label"], line.tax_rate)
+            net, tax = sums.get(key, (0, 0))
+            sums[key] = net + line.net_minor, tax + line.tax_minor
+    return [
+        {
+            "treatment": treatment,
+            "label": label,
+            "rate": plain(rate),
+            "net": format_minor(net, currency),
+            "tax": format_minor(tax, currency),
+        }
+        for (treatment, label, rate), (net, tax) in sums.items()
+    ]
 
 
 def _span(starts_at: datetime, ends_at: datetime) -> dict[str, str]:

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.transaction import on_commit
 
 from billing.infra import audit, logs, outbox
-from billing.invoicing import assembly
+from billing.invoicing import assembly, rating, tax
 from billing.invoicing.books import LineDraft
 from billing.invoicing.loading import Target
 from billing.kernel.money import format_minor
@@ -29,13 +29,20 @@ class Derivation(NamedTuple):
 
     target: Target
     lines: tuple[LineDraft, ...]
-    total_minor: int
+    subtotal_minor: int
+    tax_minor: int
+
+    @property
+    def total_minor(self) -> int:
+        return self.subtotal_minor + self.tax_minor
 
 
 def derive(target: Target) -> Derivation:
     """Raises ``PriceMissing`` or ``AmountOutOfBounds``."""
-    lines = assembly.assemble(target.books)
-    return Derivation(target, lines, assembly.total_minor(lines, target.books.currency))
+    lines = tax.levied(assembly.assemble(target.books), target.tax)
+    derivation = Derivation(target, lines, sum(line.net_minor for line in lines), sum(line.tax_minor for line in lines))
+    rating.bounded(derivation.total_minor, target.books.currency)
+    return derivation
 
 
 def stored_by_period(period_ids: Iterable[UUID]) -> dict[UUID, Invoice]:
@@ -52,7 +59,7 @@ def is_current(invoice: Invoice, derivation: Derivation) -> bool:
     """Whether the stored draft says what the books say."""
     stored = sorted(invoice.lines.all(), key=lambda line: line.position)
     return (
-        invoice.subtotal_minor == invoice.total_minor == derivation.total_minor
+        (invoice.subtotal_minor, invoice.tax_minor) == (derivation.subtotal_minor, derivation.tax_minor)
         and len(stored) == len(derivation.lines)
         and all(_content(row) == _content(line) for row, line in zip(stored, derivation.lines, strict=True))
     )
@@ -92,8 +99,8 @@ def rewrite(changed: Sequence[tuple[Invoice, Derivation]]) -> None:
     for invoice, derivation in changed:
         period = derivation.target.books.period
         invoice.starts_at, invoice.ends_at = period.starts_at, period.ends_at
-        invoice.subtotal_minor = invoice.total_minor = derivation.total_minor
-        invoice.tax_minor = 0
+        invoice.subtotal_minor, invoice.tax_minor = derivation.subtotal_minor, derivation.tax_minor
+        invoice.total_minor = derivation.total_minor
     InvoiceLine.objects.filter(invoice_id__in=[invoice.id for invoice, _ in changed]).delete()
     _insert_lines(changed)
     Invoice.objects.bulk_update(
@@ -127,8 +134,8 @@ def _invoice(derivation: Derivation, now: datetime) -> Invoice:
         currency=target.books.currency,
         starts_at=target.books.period.starts_at,
         ends_at=target.books.period.ends_at,
-        subtotal_minor=derivation.total_minor,
-        tax_minor=0,
+        subtotal_minor=derivation.subtotal_minor,
+        tax_minor=derivation.tax_minor,
         total_minor=derivation.total_minor,
         drafted_at=now,
     )
@@ -151,6 +158,9 @@ def _insert_lines(drafts: Iterable[tuple[Invoice, Derivation]]) -> None:
                 rate=line.rate,
                 per=line.per,
                 amount_minor=line.amount_minor,
+                tax_rate=line.tax_rate,
+                tax_included=line.tax_included,
+                tax_minor=line.tax_minor,
                 details=dict(line.details),
             )
             for invoice, derivation in drafts
@@ -172,5 +182,8 @@ def _content(line: InvoiceLine | LineDraft) -> tuple[object, ...]:
         line.rate,
         line.per,
         line.amount_minor,
+        line.tax_rate,
+        line.tax_included,
+        line.tax_minor,
         dict(line.details),
     )

@@ -25,9 +25,11 @@ from billing.invoicing.books import (
     PlanTerms,
     ServicePeriod,
 )
+from billing.invoicing.tax import TaxTerms
 from billing.kernel.periods import Span
 from billing.kernel.pricing import PricingModel, tiers_of
 from billing.models import (
+    BillingProfile,
     EntitlementPrice,
     Meter,
     OnLimit,
@@ -51,6 +53,7 @@ class Target:
     ends_at: datetime
     closed_at: datetime | None
     books: PeriodBooks
+    tax: TaxTerms
 
     @property
     def occurrence(self) -> int:
@@ -64,7 +67,7 @@ def load(period_ids: Iterable[UUID]) -> list[Target]:
     """The books of these periods, in order of organization, subscription and ordinal; unknown ids are left out."""
     periods = list(
         SubscriptionPeriod.objects.filter(id__in=list(period_ids))
-        .select_related("subscription", "organization")
+        .select_related("subscription", "organization__billing_profile")
         .order_by("organization_id", "subscription_id", "ordinal")
     )
     currencies = {period.subscription_id: period.subscription.currency for period in periods}
@@ -121,6 +124,7 @@ def _target(
         period_id=period.id,
         ends_at=period.ends_at,
         closed_at=period.closed_at,
+        tax=_tax(getattr(period.organization, "billing_profile", None)),
         books=PeriodBooks(
             currency=currency,
             zone=ZoneInfo(period.organization.zone),
@@ -169,6 +173,10 @@ def _service(period: SubscriptionPeriod) -> ServicePeriod:
 def _meters(codes: Collection[str]) -> dict[str, MeterLabel]:
     meters = Meter.objects.filter(code__in=codes) if codes else ()
     return {meter.code: MeterLabel(meter.code, meter.description or meter.code, meter.unit) for meter in meters}
+
+
+def _tax(profile: BillingProfile | None) -> TaxTerms:
+    return TaxTerms() if profile is None else TaxTerms(profile.tax_treatment, profile.tax_rate, profile.tax_label)
 
 
 def _terms(wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], PlanTerms]:

@@ -21,6 +21,7 @@ from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Span
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
+_CONTACT = (("country", ""), ("vat_number", "VAT "), ("billing_email", ""))
 STANDARD: Literal["a-3b"] = "a-3b"
 
 
@@ -57,11 +58,12 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
             ("Issued on", wording.day(_at(issued_at), zone) if issued_at else ""),
             ("Due on", _date(document["due_on"]) if document["due_on"] else ""),
             ("Period", wording.days(_span(document["period"]), zone)),
+            ("Your order", document["customer"].get("purchase_order", "")),
             ("Currency", document["currency"]),
         ),
         "issuer": _party(document["issuer"]),
         "customer": _party(document["customer"]),
-        "header": ["Description", "Quantity", "Price", "Amount"],
+        "header": ["Description", "Quantity", "Price", "Amount incl. tax" if _is_inclusive(document) else "Amount"],
         "lines": [
             [
                 line["description"],
@@ -71,8 +73,9 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
             ]
             for line in document["lines"]
         ],
+        "subtotal_label": "Net" if _is_inclusive(document) else "Subtotal",
         "subtotal": _grouped(document["subtotal"]),
-        "tax": _grouped(document["tax"]),
+        "taxes": _taxes(document),
         "total": _grouped(document["total"]),
         # A document of which nothing was paid says what is due by its total.
         "settled": [
@@ -80,7 +83,7 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
             for label, name in (("Paid", "paid"), ("Credited", "credited"), ("Due", "due"))
             if any(Decimal(document[each]) for each in ("paid", "credited"))
         ],
-        "notes": [],
+        "notes": _notes(document),
     }
 
 
@@ -98,14 +101,34 @@ def _shown_credit_note(document: dict[str, Any], zone: ZoneInfo) -> dict[str, An
         ),
         "issuer": _party(document["issuer"]),
         "customer": _party(document["customer"]),
-        "header": ["Description", "Amount"],
+        "header": ["Description", "Amount incl. tax" if _is_inclusive(document) else "Amount"],
         "lines": [[line["description"], _grouped(line["amount"])] for line in document["lines"]],
+        "subtotal_label": "Net" if _is_inclusive(document) else "Subtotal",
         "subtotal": _grouped(document["subtotal"]),
-        "tax": _grouped(document["tax"]),
+        "taxes": [["Tax", _grouped(document["tax"])]],
         "total": _grouped(document["total"]),
         "settled": [],
-        "notes": [f"Reason: {document['reason']}"],
+        "notes": [f"Reason: {document['reason']}", *_notes(document)],
     }
+
+
+def _is_inclusive(document: dict[str, Any]) -> bool:
+    return any(line["tax_included"] for line in document["lines"])
+
+
+def _taxes(document: dict[str, Any]) -> list[list[str]]:
+    """A row for each rate; where nothing is taxed one that says so."""
+    rates = [
+        [f"{tax['label'] or 'Tax'} {tax['rate']} % on {_grouped(tax['net'])}", _grouped(tax["tax"])]
+        for tax in document["taxes"]
+        if tax["rate"] != "0"
+    ]
+    return rates or [["Tax", _grouped(document["tax"])]]
+
+
+def _notes(document: dict[str, Any]) -> list[str]:
+    note = document["customer"].get("tax", {}).get("note", "")
+    return [note] if note else []
 
 
 def _facts(*rows: tuple[str, str]) -> list[list[str]]:
@@ -114,8 +137,9 @@ def _facts(*rows: tuple[str, str]) -> list[list[str]]:
 
 def _party(party: dict[str, Any]) -> list[str]:
     """Name first, then the lines of an address, in the order given; empty ones left out."""
-    address = str(party.get("address") or "").splitlines()
-    contact = [str(party[name]) for name in ("billing_email",) if party.get(name)]
+    given = party.get("address") or ""
+    address = given.splitlines() if isinstance(given, str) else [str(line) for line in given]
+    contact = [f"{label}{party[name]}" for name, label in _CONTACT if party.get(name)]
     return [line for line in (str(party.get("name") or ""), *address, *contact) if line.strip()]
 
 

@@ -151,17 +151,20 @@ def verify_totals(*, organization_id: UUID | None = None) -> list[Discrepancy]:
 
 
 def _sums(organization_id: UUID | None) -> Iterator[Discrepancy]:
-    invoices = Invoice.objects.alias(lines_minor=Coalesce(Sum("lines__amount_minor"), 0)).annotate(
-        summed=F("lines_minor")
+    included = Sum("lines__tax_minor", filter=Q(lines__tax_included=True), default=0)
+    invoices = Invoice.objects.annotate(
+        net=Sum("lines__amount_minor", default=0) - included, levied=Sum("lines__tax_minor", default=0)
     )
     if organization_id is not None:
         invoices = invoices.filter(organization_id=organization_id)
-    wrong = invoices.exclude(summed=F("subtotal_minor"), total_minor=F("subtotal_minor") + F("tax_minor"))
+    wrong = invoices.exclude(
+        net=F("subtotal_minor"), levied=F("tax_minor"), total_minor=F("subtotal_minor") + F("tax_minor")
+    )
     for invoice in wrong.order_by("id"):
         yield Discrepancy(
             f"invoice {invoice.id}",
-            f"lines sum to {invoice.summed}, subtotal {invoice.subtotal_minor}, tax {invoice.tax_minor}, "
-            f"total {invoice.total_minor} (minor units)",
+            f"lines sum to {invoice.net} and tax {invoice.levied}, subtotal {invoice.subtotal_minor}, tax "
+            f"{invoice.tax_minor}, total {invoice.total_minor} (minor units)",
         )
 
 

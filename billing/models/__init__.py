@@ -33,6 +33,7 @@ from billing.models.notifications import (
     WebhookEndpoint,
     WebhookSecret,
 )
+from billing.models.profiles import BillingProfile, TaxTreatment
 from billing.models.settlement import (
     BalanceEntry,
     BalanceKind,
@@ -62,6 +63,7 @@ __all__ = [
     "BalanceEntry",
     "BalanceKind",
     "BaseFeeTiming",
+    "BillingProfile",
     "CatalogState",
     "CreditEntry",
     "CreditGrant",
@@ -99,6 +101,7 @@ __all__ = [
     "Status",
     "Subscription",
     "SubscriptionPeriod",
+    "TaxTreatment",
     "UsageCharge",
     "UsageEvent",
     "UsageEventPayload",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 from django.db.models import Q
 
@@ -11,9 +9,8 @@ from billing.kernel.ids import new_id
 from billing.models.accounts import Organization
 from billing.models.catalog import QUANTITY, RATE, Meter, Plan
 from billing.models.metering import SUM
+from billing.models.profiles import TAX_RATE
 from billing.models.subscriptions import Subscription, SubscriptionPeriod
-
-TAX_RATE: dict[str, Any] = {"max_digits": 6, "decimal_places": 3}
 
 
 class InvoiceKind(models.TextChoices):
@@ -124,6 +121,10 @@ class InvoiceLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.description}: {self.amount_minor}"
+
+    @property
+    def net_minor(self) -> int:
+        return self.amount_minor - (self.tax_minor if self.tax_included else 0)
 
 
 class DocumentCounter(models.Model):

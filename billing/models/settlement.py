@@ -7,7 +7,8 @@ from django.db.models import Q
 
 from billing.kernel.ids import new_id
 from billing.models.accounts import Organization
-from billing.models.invoicing import TAX_RATE, Invoice, InvoiceLine
+from billing.models.invoicing import Invoice, InvoiceLine
+from billing.models.profiles import TAX_RATE
 
 
 class PaymentKind(models.TextChoices):

@@ -255,7 +255,20 @@ class InvoiceLineDocument(TypedDict):
     rate: str
     per: str
     amount: str
+    tax_rate: str
+    tax_included: bool
+    tax: str
     details: dict[str, Any]
+
+
+class InvoiceTaxDocument(TypedDict):
+    """The tax of one rate (per cent), with the net amount that it is on."""
+
+    treatment: str
+    label: str
+    rate: str
+    net: str
+    tax: str
 
 
 class InvoiceDocument(TypedDict):
@@ -275,6 +288,7 @@ class InvoiceDocument(TypedDict):
     period: SpanDocument
     lines: list[InvoiceLineDocument]
     subtotal: str
+    taxes: list[InvoiceTaxDocument]
     tax: str
     total: str
     paid: str
@@ -350,3 +364,24 @@ class BalanceEntryDocument(TypedDict):
     reference: str | None
     reason: str
     booked_at: str
+
+
+class TaxDocument(TypedDict):
+    """``rate`` is per cent."""
+
+    treatment: str
+    rate: str
+    label: str
+    note: str
+
+
+class ProfileDocument(TypedDict):
+    """What ``accounts.profiles.as_dict`` gives."""
+
+    legal_name: str
+    address: list[str]
+    country: str
+    vat_number: str
+    purchase_order: str
+    tax: TaxDocument
+    payment_terms_days: int | None

@@ -198,7 +198,9 @@ BILLING_ENVIRONMENT = env.str("BILLING_ENVIRONMENT", default="production")
 BILLING_PLANS_FILE = Path(env.str("BILLING_PLANS_FILE", default=str(BASE_DIR / "config" / "plans.yaml")))
 BILLING_ISSUER = {
     "name": env.str("BILLING_ISSUER_NAME", default="Countinghouse"),
-    "address": env.str("BILLING_ISSUER_ADDRESS", default=""),
+    # Lines apart by a backslash and an n, as an environment file can say it.
+    "address": env.str("BILLING_ISSUER_ADDRESS", default="").replace("\\n", "\n"),
+    "vat_number": env.str("BILLING_ISSUER_VAT_NUMBER", default=""),
     "timezone": env.str("BILLING_ISSUER_TIMEZONE", default="UTC"),
 }
 # Days from an invoice's issue to its due date.

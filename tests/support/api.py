@@ -70,6 +70,9 @@ class Api:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return self.call("POST", path, raw, content_type=content_type, headers=headers)
 
+    def put(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.call("PUT", path, json.dumps(body).encode(), headers=headers)
+
     def call(
         self,
         method: str,

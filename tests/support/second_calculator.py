@@ -215,6 +215,16 @@ def bill_of_events(
     )
 
 
+def tax(amount: str, *, currency: str, rate: str, included: bool) -> tuple[str, str]:
+    """(net, tax) of one line of ``amount``: the tax on top of it, or the net worked out of it; one rounding a line."""
+    unit = Fraction(10) ** MINOR_DIGITS[currency]
+    minor, share = Fraction(amount) * unit, Fraction(rate) / 100
+    if included:
+        net = round(minor / (1 + share))
+        return _written(net, currency), _written(int(minor) - net, currency)
+    return _written(int(minor), currency), _written(round(minor * share), currency)
+
+
 def _settle(amount: Fraction, currency: str) -> int:
     # round() of a Fraction is exact and goes half to even.
     return round(amount * Fraction(10) ** MINOR_DIGITS[currency])

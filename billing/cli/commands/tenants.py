@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import click
 from django.utils import timezone
 
+from billing.accounts import profiles
 from billing.accounts import queries as accounts_queries
 from billing.cli import environment, output
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import INSTANT
+from billing.cli.parameters import INSTANT, QUANTITY, Text
+from billing.kernel.decimals import ZERO
 from billing.lifecycle import tenants
 from billing.lifecycle.tenants import Profile, Tenant
-from billing.models import Subscription
+from billing.models import Subscription, TaxTreatment
 from billing.reporting import representations
 from billing.subscriptions import queries as subscriptions_queries
 
 
 @click.group("tenants")
 def command() -> None:
-    """Organizations: bootstrap and list them."""
+    """Organizations: bootstrap and list them, and their billing profiles."""
 
 
 @command.command("bootstrap")
@@ -81,6 +85,49 @@ def bootstrap(
         owner=owner,
     )
     return Answer(_document(tenant, now), _tell(tenant))
+
+
+@command.command("profile")
+@click.argument("organization")
+@click.option("--legal-name", type=Text(200, length_min=0))
+@click.option("--address", "address", type=Text(100, length_min=0), multiple=True, help="A line; several for several.")
+@click.option("--country", type=Text(2, length_min=0), help="Two letters, ISO 3166-1.")
+@click.option("--vat-number", type=Text(30, length_min=0))
+@click.option("--purchase-order", type=Text(60, length_min=0), help="The customer's order, for the document.")
+@click.option("--tax", "tax_treatment", type=click.Choice(TaxTreatment.values), help="How it is taxed.")
+@click.option("--rate", "tax_rate", type=QUANTITY, help="Per cent, for exclusive and inclusive.")
+@click.option("--tax-label", type=Text(40, length_min=0), help="What the tax is called. [default: Tax]")
+@click.option("--tax-note", type=Text(300, length_min=0), help="Why nothing is taxed.")
+@click.option("--terms-days", "payment_terms_days", type=click.IntRange(0, 365), help="Days from issue to due.")
+@answers()
+def profile(organization: str, **given: Any) -> Answer:
+    """Show the billing profile, or change what is given of it; with --tax all of the tax is as given."""
+    found = accounts_queries.get_organization(organization)
+    actor = environment.actor()
+    stored = profiles.read_profile(organization=found, actor=actor)
+    changes = {name: value for name, value in given.items() if value is not None and value != ()}
+    if "tax_treatment" in changes:
+        changes = {"tax_rate": ZERO, "tax_label": "", "tax_note": "", **changes}
+    if changes:
+        stored = profiles.set_profile(
+            organization=found,
+            profile=replace(stored, **changes),
+            actor=actor,
+            now=accounts_queries.now_for(found),
+        )
+    document = profiles.as_dict(stored)
+    tax = document["tax"]
+    rows: list[tuple[str, object]] = [
+        ("legal name", stored.legal_name),
+        ("address", ", ".join(stored.address)),
+        ("country", stored.country),
+        ("VAT number", stored.vat_number),
+        ("order", stored.purchase_order),
+        ("tax", f"{tax['label']} {tax['rate']} % {tax['treatment']}".strip() if stored.tax_rate else tax["treatment"]),
+        ("note", stored.tax_note),
+        ("terms", "as usual" if stored.payment_terms_days is None else f"{stored.payment_terms_days} days"),
+    ]
+    return Answer(document, output.pairs(rows))
 
 
 @command.command("list")

@@ -44,6 +44,8 @@ class Preview:
     currency: str
     period: ServicePeriod
     lines: tuple[LineDraft, ...]
+    subtotal_minor: int
+    tax_minor: int
     total_minor: int
 
 
@@ -103,6 +105,8 @@ def preview(
         currency=target.books.currency,
         period=target.books.period,
         lines=derivation.lines,
+        subtotal_minor=derivation.subtotal_minor,
+        tax_minor=derivation.tax_minor,
         total_minor=derivation.total_minor,
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.db.transaction import atomic, on_commit
 
-from billing.accounts import actors
+from billing.accounts import actors, profiles
 from billing.accounts.actors import Act, Actor
+from billing.accounts.profiles import Profile
 from billing.infra import audit, locks, logs, outbox
 from billing.invoicing import drafts, numbering, queries
 from billing.invoicing.errors import InvoiceVoid
@@ -52,10 +53,11 @@ def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
     organization = invoice.organization
     day = numbering.issue_date(now)
     invoice.issuer = dict(settings.BILLING_ISSUER)
-    invoice.customer = _customer(organization, invoice.currency)
+    profile = profiles.of_row(profiles.find_profile(organization))
+    invoice.customer = _customer(organization, profile, invoice.currency)
     invoice.status = InvoiceStatus.ISSUED
     invoice.issued_at = now
-    invoice.due_on = day + timedelta(days=settings.BILLING_PAYMENT_TERMS_DAYS)
+    invoice.due_on = day + timedelta(days=_terms_days(profile))
     # The counter is locked from here to the commit: everything slow came before.
     invoice.number = numbering.next_number(series=numbering.series_of(organization), year=day.year)
     invoice.save(update_fields=["issuer", "customer", "status", "issued_at", "due_on", "number"])
@@ -73,12 +75,18 @@ def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
     )
 
 
-def _customer(organization: Organization, currency: str) -> dict[str, Any]:
+def _terms_days(profile: Profile) -> int:
+    days = profile.payment_terms_days
+    return int(settings.BILLING_PAYMENT_TERMS_DAYS) if days is None else days
+
+
+def _customer(organization: Organization, profile: Profile, currency: str) -> dict[str, Any]:
     """What the document says of the customer, as it was at issue."""
     return {
+        **profiles.as_dict(profile),
         "id": str(organization.id),
         "slug": organization.slug,
-        "name": organization.name,
+        "name": profile.legal_name or organization.name,
         "region": organization.residency_region,
         "zone": organization.zone,
         "billing_email": organization.billing_email,

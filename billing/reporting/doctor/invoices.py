@@ -5,18 +5,20 @@ from billing.reporting.doctor.invariant import Invariant
 INVOICES = (
     Invariant(
         name="invoice-lines-add-up",
-        sentence="An invoice's subtotal is the sum of its lines, and its total that and the tax.",
+        sentence="An invoice's subtotal is the sum of its lines net of tax, its tax that of theirs, its total both.",
         hint="A draft is mended by drafting it again; an issued one was changed behind the triggers.",
         sql="""
             SELECT invoice.id, invoice.number, invoice.status, invoice.subtotal_minor, invoice.total_minor,
-                coalesce(lines.amount_minor, 0) AS lines_minor
+                coalesce(lines.net_minor, 0) AS lines_minor, coalesce(lines.tax_minor, 0) AS lines_tax_minor
             FROM marketplace_invoices AS invoice
             LEFT JOIN (
-                SELECT line.invoice_id, sum(line.amount_minor) AS amount_minor
+                SELECT line.invoice_id, sum(line.tax_minor) AS tax_minor,
+                    sum(line.amount_minor - CASE WHEN line.tax_included THEN line.tax_minor ELSE 0 END) AS net_minor
                 FROM marketplace_invoice_lines AS line WHERE :of(line) GROUP BY line.invoice_id
             ) AS lines ON lines.invoice_id = invoice.id
             WHERE :of(invoice) AND (
-                invoice.subtotal_minor <> coalesce(lines.amount_minor, 0)
+                invoice.subtotal_minor <> coalesce(lines.net_minor, 0)
+                OR invoice.tax_minor <> coalesce(lines.tax_minor, 0)
                 OR invoice.total_minor <> invoice.subtotal_minor + invoice.tax_minor)
         """,
     ),

@@ -79,6 +79,8 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
     "refund": ("POST", "/billing/invoices/{inv}/refund", {"amount": 1, "reference": "x", "reason": "r"}, "invoices"),
     "credit note": ("POST", "/billing/invoices/{inv}/credit-notes", {"reason": "r"}, "invoices"),
     "credit notes": ("GET", "/billing/invoices/{inv}/credit-notes", None, "read"),
+    "profile": ("GET", "/billing/organizations/acme/billing-profile", None, "read"),
+    "set profile": ("PUT", "/billing/organizations/acme/billing-profile", {"legal_name": "A"}, "invoices"),
     "balance": ("GET", "/billing/organizations/acme/balance", None, "read"),
     "payout": (
         "POST",
@@ -109,6 +111,8 @@ def invoice(module_world: World) -> str:
 def status_of(api: Api, world: World, invoice: str, name: str) -> int:
     method, path, body, _ = ACTS[name]
     path = path.format(sub=world.subscription.id, inv=invoice)
+    if method == "PUT":
+        return api.put(path, body).status
     return (api.post(path, body) if method == "POST" else api.get(path)).status
 
 

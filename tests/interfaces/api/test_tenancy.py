@@ -68,6 +68,8 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "refund": ("POST", "/billing/invoices/{inv}/refund", {"amount": "1", "reference": "x", "reason": "r"}),
     "credit note": ("POST", "/billing/invoices/{inv}/credit-notes", {"reason": "r"}),
     "credit notes": ("GET", "/billing/invoices/{inv}/credit-notes", None),
+    "profile": ("GET", "/billing/organizations/{org}/billing-profile", None),
+    "set profile": ("PUT", "/billing/organizations/{org}/billing-profile", {"legal_name": "A"}),
     "balance": ("GET", "/billing/organizations/{org}/balance", None),
     "payout": (
         "POST",
@@ -90,6 +92,8 @@ def call(api: Api, name: str, names: dict[str, str]) -> Any:
 
     if method == "POST":
         return api.post(fill(path), fill(body))
+    if method == "PUT":
+        return api.put(fill(path), fill(body))
     return api.call(method, fill(path))
 
 

@@ -46,3 +46,16 @@ def test_credited_by_line_and_then_the_rest(number: str) -> None:
 def test_voided_with_a_reason(number: str) -> None:
     assert cli.run("invoices", "void", number).code != 0
     assert cli.shown("invoices", "void", number, "--reason", "wrong customer")["status"] == "void"
+
+
+def test_the_profile_is_changed_in_part() -> None:
+    acme = customer(team_plan())
+    slug = acme.organization.slug
+    first = cli.shown(
+        "tenants", "profile", slug, "--legal-name", "Acme GmbH", "--address", "Hauptstr. 1", "--address", "Berlin",
+        "--tax", "exclusive", "--rate", "19", "--tax-label", "VAT",
+    )  # fmt: skip
+    assert (first["address"], first["tax"]["rate"]) == (["Hauptstr. 1", "Berlin"], "19")
+    assert cli.shown("tenants", "profile", slug, "--country", "de") == {**first, "country": "DE"}
+    assert cli.run("tenants", "profile", slug, "--tax", "exempt").code != 0
+    assert "VAT 19 % exclusive" in cli.run("tenants", "profile", slug).out
