@@ -1,6 +1,7 @@
 """Making, pointing at and dropping the databases of tests."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,6 +9,9 @@ import psycopg
 from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
+
+
+DROP_ATTEMPTS = 50
 
 
 def url_of(server_url: str, name: str) -> str:
@@ -30,7 +34,17 @@ def clone(server_url: str, *, template: str, name: str) -> None:
 
 
 def drop(server_url: str, name: str) -> None:
-    _execute(server_url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Drop the database and whoever is connected to it, but wait for autovacuum: that is no session of ours to end."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    for patience in range(DROP_ATTEMPTS - 1, -1, -1):
+        try:
+            _execute(server_url, statement)
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+            if not patience:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def migrate(name: str) -> None:
