@@ -45,7 +45,7 @@ def main() -> int:
 
 def run(*, port: int, data: Path) -> NoReturn:
     """Start and watch; it ends only by an exception. Whatever it started is stopped on the way out."""
-    web.refuse_taken_port(port)
+    web.refuse_port(port)
     # Logs, queue and secrets are the owner's alone, but a server of root's runs as another user and has to pass.
     os.umask(0o077)
     if not data.exists():

@@ -13,12 +13,16 @@ from billing_project.embedded import processes
 from billing_project.embedded.processes import Child, StartError
 
 HOST = "127.0.0.1"
+PORT_MAX = 65_535
 WORKERS = 2
 READY_SECONDS_MAX = 60
 
 
-def refuse_taken_port(port: int) -> None:
-    """Raise ``StartError`` when the port is not free: Granian would silently share it with another Granian."""
+def refuse_port(port: int) -> None:
+    """Raise ``StartError`` when there is no such port or it is not free: Granian would silently share it with another
+    Granian, and for 0 take one that nobody knows."""
+    if not 1 <= port <= PORT_MAX:
+        raise StartError(f"Port {port} cannot be used (ports are 1 to {PORT_MAX}): choose another with PORT=…")
     with socket.socket() as listener:
         # Connections of an earlier run that are still closing do not make the port taken.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -117,3 +117,9 @@ def test_a_port_that_somebody_else_listens_on_is_refused_before_anything_is_made
         port = listener.getsockname()[1]
         assert_one_sentence(Run(data=tmp_path / "data", port=port).refused(), str(port))
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("port", [0, 65_536, -1])
+def test_a_port_that_there_is_not_is_refused_before_anything_is_made(tmp_path: Path, port: int) -> None:
+    assert_one_sentence(Run(data=tmp_path / "data", port=port).refused(), str(port), "65535", "PORT=")
+    assert not (tmp_path / "data").exists()
