@@ -89,12 +89,13 @@ class BillingService:
         currency: str | None = None,
         starts_at: datetime | None = None,
         status: str | None = None,
-        at_period_end: bool = False,
+        at_period_end: bool | None = None,
         now: datetime | None = None,
     ) -> Subscription:
-        """Subscribe an organization, or move its live subscription of the plan's product to the plan, now or
-        ``at_period_end``.
+        """Subscribe an organization, or move its live subscription of the plan's product to the plan.
 
+        ``at_period_end`` None: a customer's change to a cheaper plan, or one of another rhythm, waits for the period's
+        end, and any other is made now.
         Naming the subscription (and version) believed current makes it optimistic: ``StaleSubscription`` if it is
         another by now, and nothing is changed. ``status`` is for operators and maps to a legal transition.
         """
@@ -105,12 +106,15 @@ class BillingService:
         believes_live = expected_subscription_id is not None or expected_version is not None
         if believes_live and (live is None or expected_subscription_id not in (None, live.id)):
             raise subscriptions_operations.StaleSubscription("Another subscription is current by now.")
-        if live is None:
+        if live is None or plan is None:
             subscription = onboard.subscribe(
                 organization=found, plan_code=plan_code, actor=actor, now=at, currency=currency, starts_at=starts_at
             )
         else:
-            change = pending.change_at_period_end if at_period_end else change_plan.change_now
+            waits = (
+                change_plan.waits_for_period_end(live, plan, actor=actor) if at_period_end is None else at_period_end
+            )
+            change = pending.change_at_period_end if waits else change_plan.change_now
             subscription = change(
                 subscription=live, plan_code=plan_code, actor=actor, now=at, expected_version=expected_version
             )

@@ -31,7 +31,7 @@ _ETAG = re.compile(r'"([0-9a-f-]{36})[.]([1-9][0-9]{0,9})"', re.ASCII)
 
 class ChangePlan(Request, frozen=True):
     plan_code: Code
-    when: Literal["now", "period_end"] = "now"
+    when: Literal["now", "period_end"] | None = None
     subscription_id: Id | None = None
     version: Version | None = None
     currency: Code | None = None
@@ -83,7 +83,10 @@ class CurrentSubscription(ApiView):
         problems=(402, 409),
     )
     def post(self, call: Call[ChangePlan, Nothing], organization_ref: str) -> Answer:
-        """Onboards an organization without a live subscription, else changes its plan, now or when its period ends.
+        """Onboards an organization without a live subscription, else changes its plan.
+
+        Without ``when``, a customer's change to a cheaper plan, or to one that bills by other periods, waits for the
+        period's end, and any other is made now.
 
         ``If-Match``, or ``subscription_id`` and ``version``, say what is believed current: stale is 409 and changes
         nothing. ``status``, ``starts_at`` and plans that are not on sale are for operators.
@@ -102,7 +105,7 @@ class CurrentSubscription(ApiView):
             currency=body.currency,
             starts_at=body.starts_at.value if body.starts_at else None,
             status=body.status,
-            at_period_end=body.when == "period_end",
+            at_period_end=None if body.when is None else body.when == "period_end",
             now=call.now(organization),
         )
         return answer(call, subscription)

@@ -35,7 +35,7 @@ def cancel_now(
         locks.lock_organization(subscription.organization_id)
         current = queries.get_subscription(subscription.id)
         operations.check_version(current, expected_version)
-        renew.run(current, now=now, actor=actor)
+        renew.catch_up(current, now=now, actor=actor)
         transitions.check(current.status, Status.CANCELED)
         at = queries.change_instant(current, now)
         credits_operations.expire_allowances(account=current.marketplace, now=now)

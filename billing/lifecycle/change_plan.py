@@ -39,6 +39,12 @@ class BillingPeriodDiffers(Conflict):
     code = "billing_period_differs"
 
 
+class DowngradeWaits(Conflict):
+    """A customer moves to a cheaper plan when the running period ends: what it paid for until then is not undone."""
+
+    code = "downgrade_waits"
+
+
 CHANGEABLE = (Status.INCOMPLETE, Status.TRIALING, Status.ACTIVE)
 
 
@@ -55,8 +61,8 @@ def change_now(
     Use and windows go on; base fees are prorated by the second; an upgrade adds the difference in credit allowance for
     what is left of the stretch, a downgrade claws nothing back. A plan that bills or grants by other periods starts one
     of its own now. To the plan version that it is on, nothing changes. Raises ``StaleSubscription``,
-    ``PaymentRequired``, ``BillingPeriodDiffers`` (operators may), ``PlanOfOtherProduct``, ``CurrencyNotSold``,
-    ``IllegalTransition`` where the status allows no change.
+    ``PaymentRequired``, ``BillingPeriodDiffers`` and ``DowngradeWaits`` (operators may), ``PlanOfOtherProduct``,
+    ``CurrencyNotSold``, ``IllegalTransition`` where the status allows no change.
     """
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
     if not is_operator:
@@ -66,7 +72,7 @@ def change_now(
         plan = catalog_queries.get_plan(plan_code, must_be_on_sale=not is_operator)
         current = queries.get_subscription(subscription.id)
         operations.check_version(current, expected_version)
-        renew.run(current, now=now, actor=actor)
+        renew.catch_up(current, now=now, actor=actor)
         if current.plan_id == plan.id:
             return queries.get_subscription(current.id)
         _check(current, plan, is_operator=is_operator)
@@ -93,10 +99,27 @@ def _check(current: Subscription, plan: Plan, *, is_operator: bool) -> None:
     if current.status not in CHANGEABLE:
         raise transitions.IllegalTransition(f"The plan of a subscription that is {current.status} cannot be changed.")
     check_offer(current, plan, is_operator=is_operator)
-    if current.status == Status.ACTIVE and not is_operator and not _have_one_rhythm(plan, current.plan):
+    if current.status != Status.ACTIVE or is_operator:
+        return
+    if not _have_one_rhythm(plan, current.plan):
         raise BillingPeriodDiffers(
             f"{plan.code} bills or grants by other periods: choose it for the end of the running one."
         )
+    if _is_cheaper(current, plan):
+        raise DowngradeWaits(f"{plan.code} costs less: choose it for the end of the running period.")
+
+
+def waits_for_period_end(current: Subscription, plan: Plan, *, actor: Actor) -> bool:
+    """Whether a change that names no time should wait: a customer's to a cheaper plan, or to one of another rhythm."""
+    if current.status != Status.ACTIVE or actors.may(actor, Act.SUBSCRIPTIONS, current.organization):
+        return False
+    return not _have_one_rhythm(plan, current.plan) or _is_cheaper(current, plan)
+
+
+def _is_cheaper(current: Subscription, plan: Plan) -> bool:
+    """By base fee. Going up at once and down at once would leave the higher plan's credits for the fee of a second."""
+    fee_minor = catalog_queries.base_fee_minor(plan, current.currency)
+    return fee_minor < catalog_queries.base_fee_minor(current.plan, current.currency)
 
 
 def check_offer(current: Subscription, plan: Plan, *, is_operator: bool) -> None:

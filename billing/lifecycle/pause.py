@@ -60,5 +60,5 @@ def _lock(subscription: Subscription, *, now: datetime, actor: Actor, expected_v
     locks.lock_organization(subscription.organization_id)
     current = queries.get_subscription(subscription.id)
     operations.check_version(current, expected_version)
-    renew.run(current, now=now, actor=actor)
+    renew.catch_up(current, now=now, actor=actor)
     return current

@@ -78,7 +78,7 @@ def _lock(subscription: Subscription, *, now: datetime, actor: Actor, expected_v
     locks.lock_organization(subscription.organization_id)
     current = queries.get_subscription(subscription.id)
     operations.check_version(current, expected_version)
-    renew.run(current, now=now, actor=actor)
+    renew.catch_up(current, now=now, actor=actor)
     if current.status not in MAY_WAIT:
         raise transitions.IllegalTransition(f"A subscription that is {current.status} has no period to wait for.")
     return current

@@ -15,7 +15,7 @@ from billing.credits import operations as credits_operations
 from billing.infra import locks, logs
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing.errors import AmountOutOfBounds, NothingToBill
-from billing.kernel.errors import BillingError, Busy, InvariantViolation
+from billing.kernel.errors import BillingError, Busy, Conflict, InvariantViolation
 from billing.lifecycle import allowance
 from billing.lifecycle.happenings import Happening, tell
 from billing.models import LIVE, Status, Subscription, SubscriptionPeriod
@@ -23,6 +23,12 @@ from billing.subscriptions import operations, queries
 
 RENEWAL = system("renewal")
 PARKED_REASON_MAX = 500
+
+
+class RenewalsWaiting(Conflict):
+    """Renewals of this subscription are held or parked, and nothing else can happen to it before they ran."""
+
+    code = "renewals_waiting"
 
 
 def renew_due(*, organization_id: UUID, now: datetime, actor: Actor = RENEWAL) -> list[Happening]:
@@ -78,6 +84,15 @@ def _run_or_park(subscription_id: UUID, *, now: datetime, actor: Actor) -> list[
         reason = f"{type(error).__name__}: {error}"[:PARKED_REASON_MAX]
         operations.update(current, parked_at=now, parked_reason=reason)
         return [tell(current, "subscription.parked", actor=actor, at=now, why=reason)]
+
+
+def catch_up(subscription: Subscription, *, now: datetime, actor: Actor) -> list[Happening]:
+    """Run what fell due before something else is done to a subscription. Raises ``RenewalsWaiting`` where an operator
+    has to let them run first: what comes next would be judged by periods that are not there."""
+    waits = subscription.held_at is not None or subscription.parked_at is not None
+    if waits and subscription.due_at is not None and subscription.due_at <= now:
+        raise RenewalsWaiting("Its renewals are held or parked: an operator has to let them run first.")
+    return run(subscription, now=now, actor=actor)
 
 
 def run(subscription: Subscription, *, now: datetime, actor: Actor) -> list[Happening]:

@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
-
 DROP_ATTEMPTS = 50
 
 

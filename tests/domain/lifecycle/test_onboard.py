@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 
+from billing import BillingService
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.catalog.queries import CurrencyNotSold, PlanNotOnSale, PlanUnknown
 from billing.credits import operations as credits_operations
 from billing.kernel.errors import Forbidden
 from billing.lifecycle import cancel, change_plan, clock, onboard, statuses, usage
-from billing.lifecycle.change_plan import BillingPeriodDiffers, PaymentRequired
+from billing.lifecycle.change_plan import BillingPeriodDiffers, DowngradeWaits, PaymentRequired
 from billing.lifecycle.onboard import StartInvalid, SubscriptionExists
 from billing.metering.offers import Offer
 from billing.models import (
@@ -148,11 +149,22 @@ def test_an_upgrade_tops_the_allowance_up_by_what_is_left_of_the_period(organiza
     assert verify() == []
 
 
+def test_a_customer_goes_down_at_the_end_of_the_period(organization: Organization) -> None:
+    actor = customer(organization)
+    subscription = onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=NOW)
+    subscription = change_plan.change_now(subscription=subscription, plan_code="scale", actor=actor, now=NOW)
+    with pytest.raises(DowngradeWaits):
+        change_plan.change_now(subscription=subscription, plan_code="team", actor=actor, now=NOW)
+    waiting = BillingService.upsert_subscription(organization, "team", actor=actor, now=NOW)
+    assert (waiting.plan.code, waiting.pending_plan and waiting.pending_plan.code) == ("scale", "team")
+    moved = BillingService.upsert_subscription(organization, "team", actor=OPERATOR, now=NOW)
+    assert (moved.plan.code, moved.pending_plan) == ("team", None)
+
+
 def test_going_up_and_down_again_grants_nothing_twice(organization: Organization) -> None:
     subscription = onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=NOW)
-    actor = customer(organization)
     for plan in ("scale", "team", "scale", "team", "scale"):
-        subscription = change_plan.change_now(subscription=subscription, plan_code=plan, actor=actor, now=NOW)
+        subscription = change_plan.change_now(subscription=subscription, plan_code=plan, actor=OPERATOR, now=NOW)
     assert balance(subscription) == 40
     assert verify() == []
 

@@ -8,7 +8,7 @@ import pytest
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.kernel.errors import Busy, Forbidden
-from billing.lifecycle import change_plan, clock, onboard, pause, pending, renew, usage
+from billing.lifecycle import cancel, change_plan, clock, onboard, pause, pending, renew, usage
 from billing.lifecycle.change_plan import PaymentRequired
 from billing.metering.offers import Offer
 from billing.models import (
@@ -223,6 +223,9 @@ def test_a_backdated_start_is_held_until_an_operator_lets_it_run() -> None:
     assert renew.renew_due(organization_id=organization.id, now=now) == []
     with pytest.raises(Busy):
         usage.record([Offer(organization, "case_created", Decimal(1), "k")], now=now)
+    for act in (cancel.cancel_now, pending.cancel_at_period_end, pause.pause):
+        with pytest.raises(renew.RenewalsWaiting):
+            act(subscription=subscription, actor=OPERATOR, now=now)
     with pytest.raises(Forbidden):
         renew.release(subscription=subscription, actor=customer(organization), now=now)
     happenings = renew.release(subscription=subscription, actor=OPERATOR, now=now)
