@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from billing.accounts.actors import Act
+from billing.accounts.actors import Act, Actor
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.subscriptions import Version, answer, expected_of, subscribing_act
 from billing.api.wire import Nothing, Request
 from billing.lifecycle import pause, pending, renew
+from billing.models import Subscription
 from billing.reporting.shapes import SubscriptionDocument
 from billing.subscriptions import queries as subscriptions_queries
 
@@ -37,13 +39,7 @@ class ReactivateSubscription(ApiView):
         """Withdraws what was scheduled for the period's end: a change of plan, or the end of the subscription."""
         found = call.subscription(subscription_id, None)
         call.require(subscribing_act(call, found.organization), found.organization)
-        subscription = pending.withdraw(
-            subscription=found,
-            actor=call.actor,
-            now=call.now(found.organization),
-            expected_version=expected_of(call, found, call.body.version),
-        )
-        return answer(call, subscription)
+        return answer(call, pending.withdraw(**_named(call, found)))
 
 
 class PauseSubscription(ApiView):
@@ -58,14 +54,7 @@ class PauseSubscription(ApiView):
     def post(self, call: Call[Pause, Nothing], subscription_id: str) -> Answer:
         """For operators: from now on nothing is served and no base fee runs. Periods keep their days."""
         found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
-        subscription = pause.pause(
-            subscription=found,
-            actor=call.actor,
-            now=call.now(found.organization),
-            reason=call.body.reason,
-            expected_version=expected_of(call, found, call.body.version),
-        )
-        return answer(call, subscription)
+        return answer(call, pause.pause(**_named(call, found), reason=call.body.reason))
 
 
 class ResumeSubscription(ApiView):
@@ -80,13 +69,7 @@ class ResumeSubscription(ApiView):
     def post(self, call: Call[Step, Nothing], subscription_id: str) -> Answer:
         """For operators: serves a paused subscription again, from now on."""
         found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
-        subscription = pause.resume(
-            subscription=found,
-            actor=call.actor,
-            now=call.now(found.organization),
-            expected_version=expected_of(call, found, call.body.version),
-        )
-        return answer(call, subscription)
+        return answer(call, pause.resume(**_named(call, found)))
 
 
 class ReleaseSubscription(ApiView):
@@ -101,10 +84,22 @@ class ReleaseSubscription(ApiView):
         """For operators: runs renewals that were held (a start in the past) or parked (one failed). If one fails again,
         the answer says so in ``parked``."""
         found = call.subscription(subscription_id, Act.SUBSCRIPTIONS)
-        renew.release(
-            subscription=found,
-            actor=call.actor,
-            now=call.now(found.organization),
-            expected_version=expected_of(call, found, call.body.version),
-        )
+        renew.release(**_named(call, found))
         return answer(call, subscriptions_queries.get_subscription(found.id))
+
+
+class _Named(TypedDict):
+    subscription: Subscription
+    actor: Actor
+    now: datetime
+    expected_version: int | None
+
+
+def _named(call: Call[Step, Nothing] | Call[Pause, Nothing], found: Subscription) -> _Named:
+    """What every step is told: which subscription, who, when, and the version believed current."""
+    return {
+        "subscription": found,
+        "actor": call.actor,
+        "now": call.now(found.organization),
+        "expected_version": expected_of(call, found, call.body.version),
+    }
