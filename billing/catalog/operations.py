@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from billing.catalog.diffing import PlanStep, Step
 from billing.catalog.schema import CatalogSpec, MeterSpec
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict
-from billing.models import CatalogState, Meter, Plan, PlanEntitlement, UsageWindow
+from billing.models import CatalogState, Meter, Plan
 
 _STATE_ID = 1
 
@@ -94,7 +94,7 @@ def _sync(spec: CatalogSpec, actor: str, now: datetime) -> SyncReport:
         if step.step is not Step.UNCHANGED:
             _take(step, current.get(step.code), actor)
     gone = known.keys() - meters.keys()
-    kept = _needed_meters(gone)
+    kept = queries.needed_meters(gone)
     Meter.objects.filter(code__in=gone - kept).delete()
     is_changed = bool(declared or changed or gone - kept or state.default_plan != spec.default_plan) or any(
         step.step is not Step.UNCHANGED for step in steps
@@ -128,7 +128,7 @@ def _refuse_moves(steps: Sequence[PlanStep], stored: Mapping[str, diffing.Stored
     for step in steps:
         if step.step is Step.VERSIONED and step.spec.product != stored[step.code].spec.product:
             raise ProductChanged(f"The plan {step.code!r} has subscribers and cannot move to another product.")
-    for code in sorted(_needed_meters(moved)):
+    for code in sorted(queries.needed_meters(moved)):
         raise ProductChanged(f"The event {code!r} is in use and cannot move to another product.")
 
 
@@ -142,17 +142,6 @@ def _deny(new: Mapping[str, MeterSpec]) -> None:
         after = contents.deny_new_meters(before, new)
         if after != before:
             storage.add_denials(plan, before, after)
-
-
-def _needed_meters(codes: Collection[str]) -> set[str]:
-    """Those of the meters that use was counted on, or that a version with subscribers guards."""
-    if not codes:
-        return set()
-    counted = UsageWindow.objects.filter(meter_id__in=codes).values_list("meter_id", flat=True).distinct()
-    guarding = PlanEntitlement.objects.filter(meters__overlap=list(codes)).values_list("plan_id", "meters")
-    used = queries.used_plan_ids({plan_id for plan_id, _ in guarding})
-    guarded = {code for plan_id, meters in guarding if plan_id in used for code in meters}
-    return (set(counted) | guarded) & set(codes)
 
 
 def _take(step: PlanStep, plan: Plan | None, actor: str) -> None:

@@ -16,7 +16,16 @@ from billing.catalog.compiling import compile_plan
 from billing.catalog.schema import CatalogSpec, MeterSpec
 from billing.infra import locks
 from billing.kernel.errors import Conflict, Forbidden, Invalid
-from billing.models import CatalogState, Meter, Plan, PlanPrice, PlanSpan, Subscription
+from billing.models import (
+    CatalogState,
+    Meter,
+    Plan,
+    PlanEntitlement,
+    PlanPrice,
+    PlanSpan,
+    Subscription,
+    UsageWindow,
+)
 
 
 class PlanUnknown(Invalid):
@@ -183,13 +192,25 @@ def diff(spec: CatalogSpec, *, now: datetime) -> list[diffing.PlanChange]:
 
 
 def diff_settings(spec: CatalogSpec) -> list[diffing.FieldChange]:
-    """Changes outside the plans: the default plan and the declared events."""
-    meters = {meter.code: meter for meter in spec.meters}
+    """Changes outside the plans: the default plan and the declared events, without those that ``sync`` would keep."""
+    meters, stored = {meter.code: meter for meter in spec.meters}, stored_meters()
+    kept = needed_meters(stored.keys() - meters.keys())
     old = {"default_plan": default_plan_code()}
     return [
         *diffing.compare(old, {"default_plan": spec.default_plan}),
-        *diffing.compare_meters(stored_meters(), meters),
+        *diffing.compare_meters({code: meter for code, meter in stored.items() if code not in kept}, meters),
     ]
+
+
+def needed_meters(codes: Collection[str]) -> set[str]:
+    """Those of the meters that use was counted on, or that a version with subscribers guards."""
+    if not codes:
+        return set()
+    counted = UsageWindow.objects.filter(meter_id__in=codes).values_list("meter_id", flat=True).distinct()
+    guarding = PlanEntitlement.objects.filter(meters__overlap=list(codes)).values_list("plan_id", "meters")
+    used = used_plan_ids({plan_id for plan_id, _ in guarding})
+    guarded = {code for plan_id, meters in guarding if plan_id in used for code in meters}
+    return (set(counted) | guarded) & set(codes)
 
 
 def stored_meters() -> dict[str, MeterSpec]:

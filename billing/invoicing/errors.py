@@ -6,8 +6,8 @@ from billing.kernel import errors
 class InvoiceNotFound(errors.NotFound):
     code = "not_found"
 
-    def __init__(self) -> None:
-        super().__init__("No such invoice.")
+    def __init__(self, message: str = "No such invoice.") -> None:
+        super().__init__(message)
 
 
 class PeriodNotEnded(errors.Conflict):

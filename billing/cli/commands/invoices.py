@@ -196,7 +196,9 @@ def _only_draft(reference: str) -> Invoice:
     drafts = _of_organization(reference, limit=2, status=InvoiceStatus.DRAFT.value)
     if len(drafts) > 1:
         raise InvoiceAmbiguous(f"{reference} has several drafts: name one by its id (see `invoices list`).")
-    return drafts[0] if drafts else _none(reference)
+    if not drafts:
+        raise InvoiceNotFound(f"{reference} has no draft to issue (see `invoices list`).")
+    return drafts[0]
 
 
 def _none(reference: str) -> Invoice:

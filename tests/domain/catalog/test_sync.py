@@ -257,6 +257,7 @@ def test_an_event_gone_from_the_file_stays_while_it_is_needed() -> None:
     # One was counted, the other is guarded by the version that free's subscriber has.
     assert (report.meters_kept, report.meters_removed) == (("case_created", "report_viewed"), ())
     assert not sync(without).is_changed
+    assert queries.diff_settings(parsing.load(without)) == []
 
 
 def test_an_event_that_nobody_needs_is_forgotten() -> None:
