@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from billing.accounts.actors import Act
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
@@ -25,7 +25,8 @@ class QuotaCheck(Request, frozen=True):
 
     entitlement: Key | None = None
     event: Key | None = None
-    quantity: Quantity | None = None
+    # Left out it is 1; null is not, and refused: a caller that lost its number must not count a guess.
+    quantity: Quantity | UnsetType = UNSET
     record_usage: bool = False
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     occurred_at: Instant | None = None
@@ -50,7 +51,7 @@ class CheckQuota(ApiView):
             now=call.at,
             event=body.event or "",
             entitlement=body.entitlement or "",
-            quantity=body.quantity.value if body.quantity else _ONE,
+            quantity=_ONE if body.quantity is UNSET else body.quantity.value,
             record_usage=body.record_usage,
             key=body.idempotency_key or call.idempotency_key,
             occurred_at=body.occurred_at.value if body.occurred_at else None,

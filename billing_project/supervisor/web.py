@@ -1,4 +1,8 @@
-"""The web server: Granian, which serves WSGI from a few processes with a buffering front of its own."""
+"""The web server: Granian, which serves WSGI from a few processes.
+
+It reads headers on its own threads but bodies in the workers': a client that sends its body slowly holds one. A server
+that strangers reach stands behind a proxy that buffers requests.
+"""
 
 import signal
 import socket

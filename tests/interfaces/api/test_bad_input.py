@@ -128,6 +128,12 @@ QUANTITIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["usage", "check"])
+def test_a_quantity_that_got_lost(world: World, name: str) -> None:
+    answer = refused(world, name, json.dumps({**TARGETS[name][1], "quantity": None}).encode())
+    assert (answer.status, answer.fields) == (422, ["quantity"])
+
+
 @pytest.mark.parametrize("text", QUANTITIES)
 @pytest.mark.parametrize("name", ["usage", "check"])
 def test_a_quantity_as_text(world: World, name: str, text: str) -> None:
