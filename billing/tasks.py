@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from billing.accounts import actors
+from billing.credits import sealing
 from billing.infra import logs, refusals
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
@@ -96,6 +97,12 @@ REFUSALS_KEPT = timedelta(days=90)
 def prune_refusals() -> int:
     """Fold old refusal counts into totals; returns how many totals grew."""
     return refusals.prune(before=timezone.now() - REFUSALS_KEPT)
+
+
+@shared_task(name="billing.tasks.seal_ledgers")
+def seal_ledgers() -> int:
+    """Seal the credit ledgers' new entries into their hash chains; returns how many there were."""
+    return sealing.seal()
 
 
 @shared_task(name="billing.tasks.verify_books")

@@ -149,3 +149,33 @@ class CreditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.kind} {self.amount}"
+
+
+class CreditSeal(models.Model):
+    """The ledger's hash chain: ``digest`` covers an entry and, by the seal before it, all earlier ones of its account.
+
+    Written off the hot path by ``credits.sealing``. Immutable, like what it seals.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    account = models.ForeignKey(
+        MarketplaceSubscription,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_column="subscription_id",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "marketplace_credit_seals"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "account", "sequence"], name="credit_seals_sequence")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} up to {self.sequence}"

@@ -147,6 +147,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
+    "seal": {"task": "billing.tasks.seal_ledgers", "schedule": 60.0},
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
     "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},

@@ -51,6 +51,22 @@ CREDITS = (
         """,
     ),
     Invariant(
+        name="ledger-chain-whole",
+        sentence="Every sealed ledger entry is there, unchanged and in its place: the hash chain holds.",
+        hint="An entry was edited, removed, inserted or swapped after it was sealed: restore it from a backup.",
+        sql="""
+            SELECT seal.subscription_id, seal.sequence, entry.id AS entry_id
+            FROM marketplace_credit_seals AS seal
+            LEFT JOIN marketplace_credit_seals AS before ON before.organization_id = seal.organization_id
+                AND before.subscription_id = seal.subscription_id AND before.sequence = seal.sequence - 1
+            LEFT JOIN marketplace_credit_ledger AS entry ON entry.organization_id = seal.organization_id
+                AND entry.subscription_id = seal.subscription_id AND entry.sequence = seal.sequence
+            WHERE :of(seal) AND (entry.id IS NULL OR (before.digest IS NULL AND seal.sequence > 1)
+                OR seal.digest <> billing_ledger_digest(
+                    coalesce(before.digest, billing_ledger_origin(seal.subscription_id)), entry))
+        """,
+    ),
+    Invariant(
         name="grants-equal-movements",
         sentence="What a grant gave, paid, lost by expiry and has left is what the ledger says of it.",
         hint="The ledger is the evidence: set the grant's columns to what its movements say.",
