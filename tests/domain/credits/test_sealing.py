@@ -41,11 +41,9 @@ def behind_the_triggers(sql: str, *parameters: UUID) -> None:
     with connection.cursor() as cursor:
         # Otherwise deferred checks of the same transaction stand in the way of ALTER TABLE.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE marketplace_credit_ledger DISABLE TRIGGER USER")
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(sql, parameters)
-        cursor.execute(
-            "ALTER TABLE marketplace_credit_ledger ENABLE ALWAYS TRIGGER marketplace_credit_ledger_append_only"
-        )
+        cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
 
 
 def test_every_entry_is_sealed_once(account: MarketplaceSubscription) -> None:

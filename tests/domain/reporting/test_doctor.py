@@ -464,7 +464,13 @@ def test_a_missing_invoice_number(books: Books) -> None:
 
 
 def test_every_invariant_is_broken_by_some_test() -> None:
-    apart = {"periods-are-contiguous", "one-live-subscription", "rows-stay-in-their-organization"}
+    # The chain is broken in tests/domain/credits/test_sealing.py.
+    apart = {
+        "ledger-chain-whole",
+        "one-live-subscription",
+        "periods-are-contiguous",
+        "rows-stay-in-their-organization",
+    }
     assert {invariant.name for invariant in doctor.INVARIANTS} == apart.union(*(case[2] for case in CORRUPTIONS))
 
 
