@@ -9,7 +9,6 @@ from django.db import transaction
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.credits import operations as credits_operations
-from billing.infra import locks
 from billing.lifecycle import renew
 from billing.lifecycle.happenings import tell
 from billing.models import Status, Subscription
@@ -32,10 +31,7 @@ def cancel_now(
     if not actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization):
         actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
-        locks.lock_organization(subscription.organization_id)
-        current = queries.get_subscription(subscription.id)
-        operations.check_version(current, expected_version)
-        renew.catch_up(current, now=now, actor=actor)
+        current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         transitions.check(current.status, Status.CANCELED)
         at = queries.change_instant(current, now)
         credits_operations.expire_allowances(account=current.marketplace, now=now)

@@ -11,7 +11,6 @@ from django.db import transaction
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.catalog import queries as catalog_queries
-from billing.infra import locks
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.errors import Conflict, LimitExceeded
 from billing.kernel.periods import Interval
@@ -68,11 +67,8 @@ def change_now(
     if not is_operator:
         actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
-        locks.lock_organization(subscription.organization_id)
+        current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         plan = catalog_queries.get_plan(plan_code, must_be_on_sale=not is_operator)
-        current = queries.get_subscription(subscription.id)
-        operations.check_version(current, expected_version)
-        renew.catch_up(current, now=now, actor=actor)
         if current.plan_id == plan.id:
             return queries.get_subscription(current.id)
         _check(current, plan, is_operator=is_operator)

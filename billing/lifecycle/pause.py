@@ -13,7 +13,6 @@ from django.db import transaction
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.infra import locks
 from billing.lifecycle import allowance, renew
 from billing.lifecycle.happenings import tell
 from billing.models import Status, Subscription
@@ -31,7 +30,7 @@ def pause(
     """Stop an active subscription from this second on. Raises ``IllegalTransition`` for any other status."""
     actors.require(actor, Act.SUBSCRIPTIONS, subscription.organization)
     with transaction.atomic():
-        current = _lock(subscription, now=now, actor=actor, expected_version=expected_version)
+        current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         transitions.check(current.status, Status.PAUSED)
         operations.pause(current, queries.change_instant(current, now))
         tell(current, "subscription.paused", actor=actor, at=now, reason=reason, plan=current.plan.code)
@@ -44,7 +43,7 @@ def resume(
     """Serve a paused subscription again, with the allowance of what is left of the stretch if it had none yet."""
     actors.require(actor, Act.SUBSCRIPTIONS, subscription.organization)
     with transaction.atomic():
-        current = _lock(subscription, now=now, actor=actor, expected_version=expected_version)
+        current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         if current.status != Status.PAUSED:
             raise transitions.IllegalTransition(f"A subscription that is {current.status} is not paused.")
         zone = ZoneInfo(current.organization.zone)
@@ -54,11 +53,3 @@ def resume(
         renew.schedule(current, zone=zone, after=at)
         tell(current, "subscription.resumed", actor=actor, at=now, plan=current.plan.code)
     return queries.get_subscription(subscription.id)
-
-
-def _lock(subscription: Subscription, *, now: datetime, actor: Actor, expected_version: int | None) -> Subscription:
-    locks.lock_organization(subscription.organization_id)
-    current = queries.get_subscription(subscription.id)
-    operations.check_version(current, expected_version)
-    renew.catch_up(current, now=now, actor=actor)
-    return current

@@ -9,7 +9,6 @@ from django.db import transaction
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.catalog import queries as catalog_queries
-from billing.infra import locks
 from billing.lifecycle import change_plan, renew
 from billing.lifecycle.happenings import tell
 from billing.models import SERVED, Status, Subscription
@@ -75,10 +74,7 @@ def _require(subscription: Subscription, actor: Actor) -> bool:
 
 
 def _lock(subscription: Subscription, *, now: datetime, actor: Actor, expected_version: int | None) -> Subscription:
-    locks.lock_organization(subscription.organization_id)
-    current = queries.get_subscription(subscription.id)
-    operations.check_version(current, expected_version)
-    renew.catch_up(current, now=now, actor=actor)
+    current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
     if current.status not in MAY_WAIT:
         raise transitions.IllegalTransition(f"A subscription that is {current.status} has no period to wait for.")
     return current

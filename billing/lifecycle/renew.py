@@ -86,13 +86,22 @@ def _run_or_park(subscription_id: UUID, *, now: datetime, actor: Actor) -> list[
         return [tell(current, "subscription.parked", actor=actor, at=now, why=reason)]
 
 
-def catch_up(subscription: Subscription, *, now: datetime, actor: Actor) -> list[Happening]:
-    """Run what fell due before something else is done to a subscription. Raises ``RenewalsWaiting`` where an operator
-    has to let them run first: what comes next would be judged by periods that are not there."""
-    waits = subscription.held_at is not None or subscription.parked_at is not None
-    if waits and subscription.due_at is not None and subscription.due_at <= now:
+def lock_current(
+    subscription: Subscription, *, now: datetime, actor: Actor, expected_version: int | None
+) -> Subscription:
+    """The subscription as it is, under the organization's lock and with what fell due done: where every change begins.
+
+    Raises ``StaleSubscription`` for another version than the expected one, and ``RenewalsWaiting`` where an operator
+    has to let renewals run first: what comes next would be judged by periods that are not there.
+    """
+    locks.lock_organization(subscription.organization_id)
+    current = queries.get_subscription(subscription.id)
+    operations.check_version(current, expected_version)
+    waits = current.held_at is not None or current.parked_at is not None
+    if waits and current.due_at is not None and current.due_at <= now:
         raise RenewalsWaiting("Its renewals are held or parked: an operator has to let them run first.")
-    return run(subscription, now=now, actor=actor)
+    run(current, now=now, actor=actor)
+    return current
 
 
 def run(subscription: Subscription, *, now: datetime, actor: Actor) -> list[Happening]:
