@@ -13,6 +13,7 @@ from billing_project.embedded import postgres, processes, valkey
 from tests.support import databases
 
 TMPFS = Path("/dev/shm")
+TMPFS_FREE_MIN_BYTES = 1_500_000_000
 PREFIX = "countinghouse-test-"
 
 
@@ -54,7 +55,9 @@ class TestServers:
         self._exit.close()
 
     def _make_folder(self) -> Path:
-        parent = TMPFS if os.access(TMPFS, os.W_OK) else Path(tempfile.gettempdir())
+        # Containers often come with a memory disk of 64 MB.
+        is_roomy = os.access(TMPFS, os.W_OK) and shutil.disk_usage(TMPFS).free >= TMPFS_FREE_MIN_BYTES
+        parent = TMPFS if is_roomy else Path(tempfile.gettempdir())
         for stale in parent.glob(f"{PREFIX}*"):
             self._remove_if_abandoned(stale)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
