@@ -33,9 +33,13 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
         for offer, flaw in zip(offers, flaws, strict=True)
     ]
     # After the lock is released, on a connection of their own: counting must not make the next writer wait.
-    for organization in {offer.organization.id: offer.organization for offer in offers}.values():
-        at = deciders[organization.id].now if organization.id in deciders else organization.clock_at or now
-        _tell(organization.id, at, [o for o in outcomes if o.offer.organization.id == organization.id])
+    by_organization: dict[UUID, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_organization.setdefault(outcome.offer.organization.id, []).append(outcome)
+    for organization_id, its_outcomes in by_organization.items():
+        decider = deciders.get(organization_id)
+        at = decider.now if decider else its_outcomes[-1].offer.organization.clock_at or now
+        _tell(organization_id, at, its_outcomes)
     return outcomes
 
 
