@@ -11,9 +11,10 @@ from msgspec import Meta
 from billing.accounts.actors import Act
 from billing.api import invoices, pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.invoices import find
 from billing.api.pagination import NumberKey, PageQuery
 from billing.api.problems import invalid_field
-from billing.api.settlement import Code, Reason, Reference, find
+from billing.api.settlement import Code, Reason, Reference
 from billing.api.wire import Nothing, Quantity, Request, SignedQuantity
 from billing.invoicing import amounts, documents, pdf
 from billing.invoicing import operations as invoicing_operations

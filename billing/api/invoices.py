@@ -150,13 +150,14 @@ class IssueInvoice(ApiView):
     )
     def post(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
         """Closes the period, gives the number and freezes the invoice. Issuing an issued one changes nothing."""
-        invoice = _find(call, invoice_id)
+        invoice = find(call, invoice_id)
         call.require(Act.INVOICES, invoice.organization)
         issued = invoicing_operations.issue(invoice=invoice, actor=call.actor, now=call.now(invoice.organization))
         return Answer(200, documents.as_dict(issued))
 
 
-def _find(call: Call[Nothing, Nothing], reference: str) -> Invoice:
+def find(call: Call[object, object], reference: str) -> Invoice:
+    """The invoice; one that the actor may not know of looks like one that is not there."""
     invoice = invoicing_queries.get_invoice(reference)
     if not actors.is_visible(call.actor, invoice.organization):
         raise InvoiceNotFound

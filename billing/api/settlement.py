@@ -6,14 +6,13 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from billing.accounts import actors
 from billing.accounts.actors import Act
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
+from billing.api.invoices import find
 from billing.api.wire import Instant, Nothing, Quantity, Request
 from billing.invoicing import amounts, documents
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
-from billing.invoicing.errors import InvoiceNotFound
 from billing.invoicing.operations import paying
 from billing.models import Invoice
 from billing.reporting.shapes import InvoiceDocument, PaymentDocument
@@ -50,14 +49,6 @@ class SettledDocument(TypedDict):
 
 class PaymentsDocument(TypedDict):
     results: list[PaymentDocument]
-
-
-def find(call: Call[object, object], reference: str) -> Invoice:
-    """The invoice; one that the actor may not know of looks like one that is not there."""
-    invoice = invoicing_queries.get_invoice(reference)
-    if not actors.is_visible(call.actor, invoice.organization):
-        raise InvoiceNotFound
-    return invoice
 
 
 class VoidInvoice(ApiView):
