@@ -55,10 +55,6 @@ class Target:
     books: PeriodBooks
     tax: TaxTerms
 
-    @property
-    def occurrence(self) -> int:
-        return self.books.period.ordinal
-
 
 _TermsOf: TypeAlias = Mapping[tuple[UUID, str], PlanTerms]
 

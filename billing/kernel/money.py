@@ -57,8 +57,3 @@ def to_major(minor: int, currency: str) -> Decimal:
 def format_minor(minor: int, currency: str) -> str:
     """Minor units as a decimal string for the wire, with all minor digits: ``(5162, "USD")`` → ``"51.62"``."""
     return format(to_major(minor, currency), "f")
-
-
-def prorate_minor(amount_minor: int, *, part_seconds: int, whole_seconds: int) -> Decimal:
-    """Share of ``amount_minor`` for ``part_seconds`` out of ``whole_seconds``, in minor units, not yet rounded."""
-    return EXACT.divide(Decimal(amount_minor) * part_seconds, Decimal(whole_seconds))

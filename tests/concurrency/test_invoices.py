@@ -9,8 +9,9 @@ import pytest
 from django.db import connection, connections, transaction
 
 from billing.accounts.actors import SYSTEM
-from billing.invoicing import operations, queries
+from billing.invoicing import operations
 from billing.models import AuditEntry, DocumentCounter, Invoice, InvoiceLine, OutboxEvent
+from tests.support import invoice_sums
 from tests.support.factories import at
 from tests.support.invoicing import Customer, customer, team_plan, traffic
 
@@ -84,11 +85,11 @@ def test_numbers_have_no_gap_where_other_issues_roll_back() -> None:
     numbers = at_once([lambda each=each: issue(each) for each in customers])  # type: ignore[misc]
     assert sorted(filter(None, numbers)) == [f"INV-2026-{number:06d}" for number in range(1, 9)]
     assert Invoice.objects.filter(status="draft").count() == 4
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
     for each in customers[::3]:
         invoice = Invoice.objects.get(subscription=each.subscription)
         operations.issue(invoice=invoice, actor=SYSTEM, now=APRIL)
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
     assert DocumentCounter.objects.get().last == 12
 
 

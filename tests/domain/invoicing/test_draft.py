@@ -29,7 +29,7 @@ from billing.models import (
     SubscriptionPeriod,
     UsageCharge,
 )
-from tests.support import factories
+from tests.support import factories, invoice_sums
 from tests.support.factories import at
 from tests.support.invoicing import Customer, customer, team_plan, traffic
 
@@ -62,7 +62,7 @@ def test_it_bills_the_base_fee_the_overage_and_the_credits(acme: Customer) -> No
     assert (invoice.subtotal_minor, invoice.tax_minor, invoice.total_minor) == (5162, 0, 5162)
     assert (invoice.status, invoice.kind, invoice.occurrence, invoice.number) == ("draft", "cycle", 1, None)
     assert (invoice.starts_at, invoice.ends_at) == (acme.period.starts_at, acme.period.ends_at)
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
 
 
 @pytest.mark.parametrize(("currency", "total"), [("JPY", 7000 + 229 + 14 + 150), ("KWD", 15500 + 476 + 28 + 300)])
@@ -95,7 +95,7 @@ def test_again_after_more_use_rewrites_the_lines_of_the_same_invoice(acme: Custo
     assert Invoice.objects.count() == 1
     assert InvoiceLine.objects.count() == 4
     assert OutboxEvent.objects.count() == 1
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
 
 
 @pytest.mark.parametrize("wrong", [(1, 0, 1), (4800, 100, 4900)])

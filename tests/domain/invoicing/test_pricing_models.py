@@ -11,14 +11,14 @@ from billing.accounts import actors
 from billing.accounts.actors import SYSTEM
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
-from billing.invoicing import drafts, loading, operations, queries
+from billing.invoicing import drafts, loading, operations
 from billing.kernel.ids import new_id
 from billing.lifecycle import change_plan, onboard, renew
 from billing.metering import operations as metering_operations
 from billing.metering.offers import Offer
 from billing.models import Invoice, InvoiceLine, InvoiceStatus, Organization, Subscription
 from billing.reporting import doctor
-from tests.support import factories
+from tests.support import factories, invoice_sums
 from tests.support import second_calculator as second
 from tests.support.factories import at
 
@@ -227,7 +227,7 @@ def test_late_use_over_three_invoices_comes_to_the_price_of_the_whole(currency: 
         assert list(InvoiceLine.objects.filter(invoice=first).values_list("id", flat=True)) == lines
         invoices.append(acme.issue(starts_at, now))
         assert doctor.verify() == []
-        assert queries.verify_totals() == []
+        assert invoice_sums.verify_totals() == []
     of_march = InvoiceLine.objects.filter(invoice__in=invoices, starts_at=MARCH)
     assert of_march.values("invoice").distinct().count() == 3
     for meter, model in models(currency).items():

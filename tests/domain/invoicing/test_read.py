@@ -8,10 +8,10 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.accounts import actors
 from billing.accounts.actors import SYSTEM, Actor
-from billing.invoicing import documents, operations, queries
+from billing.invoicing import documents, operations
 from billing.invoicing.errors import InvoiceNotFound
 from billing.models import EntitlementPrice, Invoice, InvoiceLine, UsageCharge
-from tests.support import factories
+from tests.support import factories, invoice_sums
 from tests.support.factories import at
 from tests.support.invoicing import Customer, customer, team_plan, traffic
 
@@ -39,7 +39,7 @@ def test_a_draft_is_read_as_the_books_are_now(acme: Customer) -> None:
     assert read(invoice).total_minor == 5162
     assert [line.amount_minor for line in read(invoice).lines.all()] == [4900, 153, 9, 100]
     assert Invoice.objects.get().total_minor == 5162
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
 
 
 def test_reading_writes_nothing_where_nothing_moved(acme: Customer) -> None:

@@ -15,7 +15,7 @@ from billing.invoicing import documents, operations, pdf, queries
 from billing.kernel.errors import Forbidden, Invalid
 from billing.models import AuditEntry, BillingProfile, Invoice
 from billing.reporting import doctor
-from tests.support import factories
+from tests.support import factories, invoice_sums
 from tests.support import second_calculator as second
 from tests.support.factories import at
 from tests.support.invoicing import Customer, customer, team_plan, traffic
@@ -61,7 +61,7 @@ def sums(invoice: Invoice) -> tuple[int, int, int]:
 
 
 def sound(acme: Customer) -> None:
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
     assert [v for v in doctor.verify(organization=acme.organization) if v.name != "charges-equal-events"] == []
 
 

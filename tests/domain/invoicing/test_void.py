@@ -16,7 +16,7 @@ from billing.invoicing.errors import (
 from billing.kernel.errors import Forbidden
 from billing.models import AuditEntry, Invoice, InvoiceStatus, OutboxEvent, SubscriptionPeriod
 from billing.reporting import doctor
-from tests.support import factories
+from tests.support import factories, invoice_sums
 from tests.support.factories import at
 from tests.support.invoicing import Customer, customer, team_plan, traffic
 from tests.unit.invoicing.test_statuses import ALLOWED
@@ -54,7 +54,7 @@ def test_an_issued_invoice_is_taken_back_and_its_period_billed_again(acme: Custo
     assert Invoice.objects.get(id=first.id).lines.count() == 4
     assert AuditEntry.objects.get(act="invoice.void").reason == "wrong customer"
     assert OutboxEvent.objects.get(topic="invoice.void").payload["number"] == "INV-2026-000001"
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
 
 
 def test_the_sweep_finds_the_period_again(acme: Customer) -> None:
@@ -77,7 +77,7 @@ def test_an_older_period_opens_again_under_a_closed_later_one(acme: Customer) ->
     void(march)
     assert list(SubscriptionPeriod.objects.filter(closed_at=None)) == [acme.period]
     assert issued(acme).total_minor == 5162
-    assert queries.verify_totals() == []
+    assert invoice_sums.verify_totals() == []
     # The factories' charges have no events behind them, which the doctor sees; of the invoices it has nothing to say.
     assert [found.name for found in doctor.verify(organization=acme.organization)] == ["charges-equal-events"]
 

@@ -47,15 +47,6 @@ def test_an_amount_that_a_person_wrote_is_never_rounded(amount: Decimal, currenc
         assert Fraction(minor, 10 ** money.exponent(currency)) == Fraction(amount)
 
 
-@given(MINOR, st.integers(1, 366 * 86400), st.data())
-def test_shares_of_an_amount_add_up_to_it(minor: int, whole: int, data: st.DataObject) -> None:
-    cut = data.draw(st.integers(0, whole))
-    parts = [money.prorate_minor(minor, part_seconds=part, whole_seconds=whole) for part in (cut, whole - cut)]
-    assert abs(parts[0] + parts[1] - minor) < Decimal("1e-40")
-    assert money.prorate_minor(minor, part_seconds=whole, whole_seconds=whole) == minor
-    assert abs(parts[0] - Decimal(minor) * cut / whole) < Decimal("0.001")
-
-
 def test_an_unknown_currency_is_no_currency() -> None:
     assert not money.is_currency("XXX")
     with pytest.raises(KeyError):
