@@ -41,8 +41,7 @@ def grant_rest(subscription: Subscription, *, zone: ZoneInfo, at: datetime, acto
     span = span_at(subscription, zone=zone, at=at)
     if span is None:
         return
-    of_span = CreditGrant.objects.filter(account=subscription.marketplace, kind=GrantKind.ALLOWANCE)
-    if of_span.filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at).exists():
+    if _own(subscription).filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at).exists():
         return
     credits = allowances.top_up(already=ZERO, allowance=subscription.plan.credit_allowance, span=span, at=at)
     if credits:

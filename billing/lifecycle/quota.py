@@ -105,9 +105,6 @@ def enforce(
     offer = Offer(organization, meter, quantity, (key or str(uuid4())) if record_usage else "", source, occurred_at)
     try:
         outcome = usage.record([offer], now=now)[0] if record_usage else usage.preview(offer, now=now)
-        if outcome.status == "duplicate":
-            # Nothing was decided anew; how the guards stand is still part of the answer.
-            outcome = outcome._replace(guards=usage.read_guards(organization, meter, now=now))
     except Busy as busy:
         note = f"billing:error:{busy.code.replace('_', '-')}"
         return BillingQuotaOutcome(
@@ -120,7 +117,18 @@ def enforce(
             quantity=quantity,
             remedies=({"action": "retry"},),
         )
+    if outcome.status == "duplicate":
+        # Nothing was decided anew; how the guards stand is still part of the answer.
+        outcome = outcome._replace(guards=_standing(organization, meter, now))
     return _answer(outcome, entitlement, record_usage=record_usage)
+
+
+def _standing(organization: Organization, meter: str, now: datetime) -> tuple[GuardReading, ...]:
+    try:
+        return usage.read_guards(organization, meter, now=now)
+    except Busy:
+        # What was counted before stays counted, though nothing new can be just now.
+        return ()
 
 
 def _quantity(quantity: Decimal) -> Decimal:

@@ -9,7 +9,7 @@ from billing.accounts import actors
 from billing.kernel.errors import NotFound
 from billing.lifecycle import onboard
 from billing.lifecycle.quota import EntitlementAmbiguous, IdempotencyConflict, UsageInvalid
-from billing.models import Organization, UsageEvent, UsageWindow
+from billing.models import Organization, Subscription, UsageEvent, UsageWindow
 from tests.support import catalogs, factories
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +58,18 @@ def test_recording_shows_the_use_it_made_also_when_it_is_repeated(organization: 
     assert UsageEvent.objects.count() == 1
     with pytest.raises(IdempotencyConflict):
         BillingService.enforce_quota(organization, "case_created", 1, record_usage=True, idempotency_key="k")
+
+
+def test_a_repeated_use_is_counted_though_nothing_new_can_be(organization: Organization) -> None:
+    real = factories.organization()
+    onboard.subscribe(organization=real, plan_code="team", actor=actors.operator("test"), now=NOW)
+    first = BillingService.enforce_quota(real, "case_created", record_usage=True, idempotency_key="k", now=NOW)
+    Subscription.objects.filter(organization=real).update(parked_at=NOW, parked_reason="a price was missing")
+    later = factories.at("2026-04-11")
+    again = BillingService.enforce_quota(real, "case_created", record_usage=True, idempotency_key="k", now=later)
+    assert (again.allowed, again.duplicate, again.event_id) == (True, True, first.event_id)
+    other = BillingService.enforce_quota(real, "case_created", record_usage=True, idempotency_key="l", now=later)
+    assert (other.allowed, other.notes) == (False, ("billing:error:renewal-stuck",))
 
 
 def test_a_refusal_says_why_and_what_would_help(organization: Organization) -> None:
