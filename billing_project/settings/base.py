@@ -209,6 +209,8 @@ BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Lets webhooks go to plain HTTP and to this machine or a private network, though never to a cloud's metadata. For
 # development, and where the receivers and everybody who may set one are the operator's own.
 BILLING_WEBHOOKS_ALLOW_LOCAL = env.bool("BILLING_WEBHOOKS_ALLOW_LOCAL", default=False)
+# Who collects money: "stub" (test payment methods, no network) or "stripe".
+BILLING_PROVIDER = env.str("BILLING_PROVIDER", default="stub")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs: one JSON object a line on standard error ---

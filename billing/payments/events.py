@@ -1,0 +1,98 @@
+"""What providers report, in our words. Pure.
+
+An event is about one object of the provider (``subject``, for example ``subscription:sub_123``) and says what was true
+of it at ``at``, by the provider's clock, in whole seconds. Deliveries come in any order and more than once, so no event
+may be read as "next": who applies them looks at all that is known of the subject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """``customer_reference`` is the provider's name for the organization, "" where it names none."""
+
+    subject: str
+    at: datetime
+    customer_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionConfirmed(ProviderEvent):
+    """The customer went through with a sign-up of ours: a means of payment is on file, or money has come."""
+
+    subscription_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionChanged(ProviderEvent):
+    """A subscription as the provider has it. ``status`` is one of ours; "" changes none, and so does no plan.
+
+    ``organization`` names the organization by id, slug or external id; ``subscription_id`` is ours, where it was told.
+    """
+
+    reference: str
+    organization: str = ""
+    subscription_id: UUID | None = None
+    plan_code: str = ""
+    status: str = ""
+    cancel_at_period_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionDeleted(ProviderEvent):
+    """The provider ended a subscription. Nothing that it reports of it afterwards brings it back."""
+
+    reference: str
+    organization: str = ""
+    subscription_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSucceeded(ProviderEvent):
+    """Money has come. ``reference`` is the provider's name for the payment; ``invoice_id`` is ours, where it was told.
+
+    ``organization`` and ``subscription_id`` say whose it is where no invoice is named.
+    """
+
+    reference: str
+    amount_minor: int
+    currency: str
+    invoice_id: UUID | None = None
+    organization: str = ""
+    subscription_id: UUID | None = None
+    method: str = "card"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFailed(ProviderEvent):
+    """An attempt to collect an invoice failed. ``code`` says why: ``card_declined``, ``insufficient_funds``, …"""
+
+    reference: str
+    invoice_id: UUID | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundReported(ProviderEvent):
+    """Money went back: ``amount_minor`` of the payment ``payment_reference``. A lost dispute is one too."""
+
+    reference: str
+    payment_reference: str
+    amount_minor: int
+    currency: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported(ProviderEvent):
+    """Use that the provider counted itself. What differs from ours is found by reconciliation, not by this event."""
+
+    meter: str
+    quantity: Decimal
