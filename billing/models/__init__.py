@@ -14,6 +14,7 @@ from billing.models.catalog import (
     PlanPrice,
     PricingPlan,
 )
+from billing.models.collecting import UNDER_WAY, ChargeAttempt, ChargeStatus, Closing, Collection
 from billing.models.credits import (
     DEFAULT_PRIORITY,
     CreditEntry,
@@ -23,8 +24,10 @@ from billing.models.credits import (
     GrantKind,
     MarketplaceSubscription,
 )
+from billing.models.discounts import Coupon, SubscriptionDiscount
 from billing.models.infra import NEXT_POSITION, AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
+from billing.models.mail import Mail, MailStatus
 from billing.models.metering import RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
 from billing.models.notifications import (
     DeliveryStatus,
@@ -34,7 +37,7 @@ from billing.models.notifications import (
     WebhookEndpoint,
     WebhookSecret,
 )
-from billing.models.profiles import BillingProfile, TaxTreatment
+from billing.models.profiles import BillingProfile, CollectionMethod, TaxTreatment
 from billing.models.settlement import (
     BalanceEntry,
     BalanceKind,
@@ -58,6 +61,7 @@ __all__ = [
     "LIVE",
     "NEXT_POSITION",
     "SERVED",
+    "UNDER_WAY",
     "AllowanceEvery",
     "ApiKey",
     "AuditEntry",
@@ -66,6 +70,12 @@ __all__ = [
     "BaseFeeTiming",
     "BillingProfile",
     "CatalogState",
+    "ChargeAttempt",
+    "ChargeStatus",
+    "Closing",
+    "Collection",
+    "CollectionMethod",
+    "Coupon",
     "CreditEntry",
     "CreditGrant",
     "CreditNote",
@@ -83,6 +93,8 @@ __all__ = [
     "InvoiceLine",
     "InvoiceStatus",
     "LineCharge",
+    "Mail",
+    "MailStatus",
     "MarketplaceSubscription",
     "Membership",
     "Meter",
@@ -102,6 +114,7 @@ __all__ = [
     "Role",
     "Status",
     "Subscription",
+    "SubscriptionDiscount",
     "SubscriptionPeriod",
     "TaxTreatment",
     "UsageCharge",

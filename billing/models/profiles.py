@@ -23,6 +23,12 @@ class TaxTreatment(models.TextChoices):
     REVERSE_CHARGE = "reverse_charge"
 
 
+class CollectionMethod(models.TextChoices):
+    # Charged through the provider when it is issued, or sent and paid by the due date.
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
 class BillingProfile(models.Model):
     """Copied into an invoice when that is issued; drafts follow it. Without a profile nothing is taxed."""
 
@@ -41,6 +47,9 @@ class BillingProfile(models.Model):
     # Why nothing is taxed, as the document says it.
     tax_note = models.CharField(max_length=300, blank=True)
     payment_terms_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    collection = models.CharField(
+        max_length=10, choices=CollectionMethod.choices, default=CollectionMethod.MANUAL, db_default="manual"
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -50,6 +59,9 @@ class BillingProfile(models.Model):
                 condition=Q(tax_treatment__in=["exclusive", "inclusive"], tax_rate__gt=0, tax_rate__lte=100)
                 | Q(tax_treatment__in=["none", "exempt", "reverse_charge"], tax_rate=0),
                 name="billing_profiles_rate_where_taxed",
+            ),
+            models.CheckConstraint(
+                condition=Q(collection__in=CollectionMethod.values), name="billing_profiles_collection_known"
             ),
         ]
 

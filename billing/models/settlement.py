@@ -107,6 +107,8 @@ class BalanceKind(models.TextChoices):
     INVOICE = "invoice"
     APPLIED = "applied"
     RETURNED = "returned"
+    # A provider took more than was left to pay.
+    OVERPAID = "overpaid"
     PAYOUT = "payout"
 
 

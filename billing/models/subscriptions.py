@@ -48,6 +48,7 @@ class Subscription(models.Model):
     cancel_at_period_end = models.BooleanField(default=False)
     pending_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
+    past_due_at = models.DateTimeField(null=True, blank=True)
     # Renewals wait: held until an operator resumes them (a backdated start), parked because one failed, and why.
     held_at = models.DateTimeField(null=True, blank=True)
     parked_at = models.DateTimeField(null=True, blank=True)
@@ -75,6 +76,11 @@ class Subscription(models.Model):
                 condition=Q(status="paused", paused_at__isnull=False)
                 | (~Q(status="paused") & Q(paused_at__isnull=True)),
                 name="subscriptions_paused_since",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="past_due", past_due_at__isnull=False)
+                | (~Q(status="past_due") & Q(past_due_at__isnull=True)),
+                name="subscriptions_past_due_since",
             ),
             models.CheckConstraint(
                 condition=Q(cancel_at_period_end=False) | Q(pending_plan__isnull=True),

@@ -168,6 +168,16 @@ def unpause(subscription: Subscription, at: datetime) -> None:
     update(subscription, status=Status.ACTIVE, paused_at=None)
 
 
+def become_past_due(subscription: Subscription, at: datetime) -> None:
+    """Stop service at ``at``, while periods and base fee go on: what runs is owed."""
+    update(subscription, status=Status.PAST_DUE, past_due_at=at)
+
+
+def recover(subscription: Subscription) -> None:
+    """Serve a subscription that was past due again."""
+    update(subscription, status=Status.ACTIVE, past_due_at=None)
+
+
 def replace_plan(subscription: Subscription, plan: Plan) -> None:
     """Put a subscription that nothing was served under on ``plan``, as if it had never been on another."""
     PlanSpan.objects.filter(subscription=subscription, ends_at__isnull=True).update(plan=plan)
@@ -184,6 +194,7 @@ def end(subscription: Subscription, *, status: Status, at: datetime) -> None:
         ended_at=at,
         due_at=None,
         paused_at=None,
+        past_due_at=None,
         cancel_at_period_end=False,
         pending_plan=None,
         parked_at=None,
