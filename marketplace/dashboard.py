@@ -33,7 +33,9 @@ class SubscriptionCard:
     period: tuple[Moment, Moment] | None
     renews_at: Moment | None
     trial_ends_at: Moment | None
+    ends_at: Moment | None
     ended_at: Moment | None
+    becomes: str
     advice: str
 
 
@@ -188,8 +190,10 @@ def _subscription(found: Posture, zone: ZoneInfo) -> SubscriptionCard | None:
         period=(wording.moment(period.starts_at, zone), wording.moment(period.ends_at, zone)) if period else None,
         renews_at=wording.moment(found.next_renewal_at, zone) if found.next_renewal_at and not is_trial else None,
         trial_ends_at=wording.moment(view.trial_ends_at, zone) if view.trial_ends_at and is_trial else None,
+        ends_at=wording.moment(period.ends_at, zone) if period and view.cancel_at_period_end else None,
         ended_at=wording.moment(view.ended_at, zone) if view.ended_at else None,
-        advice=_ADVICE.get(view.status, ""),
+        becomes=view.pending_plan_name or "",
+        advice=_ADVICE.get(view.status, "") or (_LEAVING if view.cancel_at_period_end else ""),
     )
 
 
@@ -200,6 +204,8 @@ _ADVICE = {
     "canceled": "Choose a plan to come back: what you bought is kept.",
     "expired": "Choose a plan to come back: what you bought is kept.",
 }
+
+_LEAVING = "You can go on as before until it ends, and what you bought is kept."
 
 
 def _bar(line: EntitlementView, zone: ZoneInfo) -> MeterBar:

@@ -17,7 +17,7 @@ from billing.api.pagination import PageQuery, TimeKey
 from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
 from billing.kernel import ids
-from billing.lifecycle import cancel, onboard, pending
+from billing.lifecycle import cancel, onboard
 from billing.models import Organization, Subscription
 from billing.reporting import representations
 from billing.reporting.shapes import SubscriptionDocument
@@ -46,7 +46,7 @@ class Provision(Request, frozen=True):
 
 
 class Cancel(Request, frozen=True):
-    at_period_end: bool = False
+    at_period_end: bool | None = None
     reason: Annotated[str, Meta(max_length=500)] = ""
     version: Version | None = None
 
@@ -179,14 +179,18 @@ class CancelSubscription(ApiView):
         problems=(409,),
     )
     def post(self, call: Call[Cancel, Nothing], subscription_id: str) -> Answer:
-        """Ends the subscription at once, or when its period ends. What was bought comes along if they return."""
+        """Ends the subscription at once, or when its period ends. What was bought comes along if they return.
+
+        Without ``at_period_end`` a customer's end of a paid plan waits for the period's end, and any other comes at
+        once. A customer who asks for such an end at once is refused: ``cancel_waits``.
+        """
         found = call.subscription(subscription_id, None)
         call.require(subscribing_act(call, found.organization), found.organization)
-        act = pending.cancel_at_period_end if call.body.at_period_end else cancel.cancel_now
-        subscription = act(
+        subscription = cancel.cancel(
             subscription=found,
             actor=call.actor,
             now=call.now(found.organization),
+            at_period_end=call.body.at_period_end,
             reason=call.body.reason,
             expected_version=expected_of(call, found, call.body.version),
         )

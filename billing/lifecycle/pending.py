@@ -14,7 +14,7 @@ from billing.lifecycle.happenings import tell
 from billing.models import SERVED, Status, Subscription
 from billing.subscriptions import operations, queries, transitions
 
-MAY_WAIT = (*SERVED, Status.PAUSED)
+MAY_WAIT = (*SERVED, Status.PAST_DUE, Status.PAUSED)
 
 
 def change_at_period_end(

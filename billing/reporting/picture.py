@@ -26,6 +26,9 @@ class SubscriptionView:
     starts_at: datetime
     trial_ends_at: datetime | None
     ended_at: datetime | None
+    # What happens when the running period ends, instead of going on as before.
+    cancel_at_period_end: bool
+    pending_plan_name: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def posture(organization: Organization, now: datetime, *, product: str = DEFAULT
         at=at,
         subscription=_subscription(subscription),
         period=Span(period.starts_at, period.ends_at) if period else None,
-        next_renewal_at=period.ends_at if period and subscription and subscription.status in _RENEWING else None,
+        next_renewal_at=period.ends_at if period and subscription and _renews(subscription) else None,
         entitlements=_entitlements(subscription, windows, units),
         use=windows.counters(units),
         credit_balance=subscription.marketplace.credit_balance if subscription else ZERO,
@@ -85,11 +85,15 @@ def _find_subscription(organization: Organization, product: str) -> Subscription
     """The live one, or else the one that ended last."""
     is_live = Case(When(status__in=LIVE, then=Value(0)), default=Value(1), output_field=IntegerField())
     return (
-        Subscription.objects.select_related("plan", "marketplace")
+        Subscription.objects.select_related("plan", "pending_plan", "marketplace")
         .filter(organization=organization, product=product)
         .order_by(is_live, "-ended_at", "-created_at")
         .first()
     )
+
+
+def _renews(subscription: Subscription) -> bool:
+    return subscription.status in _RENEWING and not subscription.cancel_at_period_end
 
 
 def _find_period(subscription: Subscription | None, at: datetime) -> SubscriptionPeriod | None:
@@ -161,6 +165,8 @@ def _subscription(subscription: Subscription | None) -> SubscriptionView | None:
         starts_at=subscription.starts_at,
         trial_ends_at=subscription.trial_ends_at,
         ended_at=subscription.ended_at,
+        cancel_at_period_end=subscription.cancel_at_period_end,
+        pending_plan_name=subscription.pending_plan.name if subscription.pending_plan else None,
     )
 
 

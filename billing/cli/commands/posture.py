@@ -62,6 +62,10 @@ def _head(shown: Posture) -> str:
         rows.append(("trial until", subscription.trial_ends_at))
     if subscription.ended_at is not None:
         rows.append(("ended", subscription.ended_at))
+    if subscription.cancel_at_period_end and shown.period is not None:
+        rows.append(("ends", shown.period.ends_at))
+    if subscription.pending_plan_name is not None:
+        rows.append(("at the period's end", f"changes to {subscription.pending_plan_name}"))
     spendable, balance = output.figure(shown.credits_spendable), output.figure(shown.credit_balance)
     rows += [("next renewal", shown.next_renewal_at), ("credits", f"{spendable} spendable, balance {balance}")]
     return output.pairs(rows)

@@ -96,8 +96,11 @@ def set_subscription(
 @answers()
 def cancel(organization: str, *, at_period_end: bool, reason: str, version: int | None, product: str) -> Answer:
     """End the subscription. What was bought comes along if the organization returns."""
-    act = pending.cancel_at_period_end if at_period_end else lifecycle_cancel.cancel_now
-    return _show(act(**_of(organization, product), reason=reason, expected_version=version))
+    return _show(
+        lifecycle_cancel.cancel(
+            **_of(organization, product), at_period_end=at_period_end, reason=reason, expected_version=version
+        )
+    )
 
 
 @command.command("reactivate")

@@ -93,7 +93,7 @@ def test_coming_back_on_a_small_plan_first_grants_nothing_twice(organization: Or
         for plan in ("team", "scale"):
             change_plan.change_now(subscription=subscription, plan_code=plan, actor=OPERATOR, now=NOW)
         spend(organization, f"{turn}")
-        cancel.cancel_now(subscription=subscription, actor=customer(organization), now=NOW)
+        cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=NOW)
     assert consumed(organization) == 40
     assert verify() == []
 
@@ -103,7 +103,7 @@ def test_coming_back_later_earns_what_time_on_board_adds_up_to(organization: Org
     spend(organization, "a")
     half = NOW + timedelta(days=14)  # of the 28 days to 28 February
     clock.advance(organization=organization, to=half, actor=OPERATOR)
-    cancel.cancel_now(subscription=subscription, actor=customer(organization), now=half)
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=half)
     again = onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=half)
     change_plan.change_now(subscription=again, plan_code="scale", actor=OPERATOR, now=half)
     assert MarketplaceSubscription.objects.get(pk=again.pk).credit_balance == 20

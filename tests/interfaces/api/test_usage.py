@@ -188,6 +188,6 @@ def test_a_check_changes_nothing_and_tells_the_window(world: World) -> None:
     off = world.own.post("/billing/organizations/acme/quotas/check", {"entitlement": "no_such_feature"}).json
     assert (off["allowed"], off["notes"]) == (False, ["billing:feature-disabled:no_such_feature"])
     assert rows() == before
-    world.own.post(f"/billing/subscriptions/{world.subscription.id}/cancel")
+    world.platform.post(f"/billing/subscriptions/{world.subscription.id}/cancel")
     gone = world.own.post("/billing/organizations/acme/quotas/check", {"event": "tokens"}).json
     assert (gone["allowed"], gone["notes"]) == (False, ["billing:subscription-missing"])

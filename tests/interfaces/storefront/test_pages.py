@@ -15,10 +15,20 @@ from billing.accounts import actors
 from billing.accounts import operations as accounts_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
-from billing.lifecycle import onboard, renew
+from billing.lifecycle import cancel, onboard, pending, renew
 from billing.metering import operations as metering_operations
 from billing.metering.offers import Offer
-from billing.models import EntitlementKind, Invoice, Organization, Plan, PlanEntitlement, PricingPlan, Role, User
+from billing.models import (
+    EntitlementKind,
+    Invoice,
+    Organization,
+    Plan,
+    PlanEntitlement,
+    PricingPlan,
+    Role,
+    Subscription,
+    User,
+)
 from tests.support import factories
 
 START = factories.at("2026-01-20 10:30:00")
@@ -315,3 +325,18 @@ def statements(client: Client, path: str) -> int:
     with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200
     return len(queries)
+
+
+def test_what_waits_for_the_period_s_end_is_told(client: Client, organization: Organization, plan: Plan) -> None:
+    signed_in(client, organization)
+    subscription = Subscription.objects.get()
+    cancel.cancel(subscription=subscription, actor=OPERATOR, now=START, at_period_end=True)
+    page = text(client.get("/dashboard/acme/"))
+    assert "<dt>Ends</dt>" in page
+    assert "Next renewal" not in page
+    assert "You can go on as before until it ends" in page
+    other = factories.plan(code="small", name="Small")
+    pending.change_at_period_end(subscription=subscription, plan_code=other.code, actor=OPERATOR, now=START)
+    page = text(client.get("/dashboard/acme/"))
+    assert "<dt>From the next period</dt><dd>Small</dd>" in page
+    assert "<dt>Ends</dt>" not in page
