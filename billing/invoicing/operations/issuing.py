@@ -13,7 +13,7 @@ from billing.accounts import actors, profiles
 from billing.accounts.actors import Act, Actor
 from billing.accounts.profiles import Profile
 from billing.infra import audit, locks, logs, outbox
-from billing.invoicing import drafts, numbering, queries
+from billing.invoicing import drafts, followers, numbering, queries
 from billing.invoicing.errors import InvoiceVoid
 from billing.invoicing.operations import balancing, drafting, moving
 from billing.kernel.errors import InvariantViolation
@@ -46,7 +46,9 @@ def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
         SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
         _freeze(issued, actor=actor, now=now)
         balancing.apply(issued, actor=actor, now=now)
-        return moving.settle(issued, now=now)
+        settled = moving.settle(issued, now=now)
+        followers.tell(settled, was=InvoiceStatus.DRAFT, now=now)
+        return settled
 
 
 def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:

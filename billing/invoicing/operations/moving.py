@@ -13,7 +13,7 @@ from django.db.transaction import atomic, on_commit
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks, logs, outbox
-from billing.invoicing import drafts, queries, settlement, statuses
+from billing.invoicing import drafts, followers, queries, settlement, statuses
 from billing.invoicing.errors import InvoiceNotIssued, InvoiceVoid, SettlementInvalid
 from billing.kernel import money
 from billing.kernel.errors import InvariantViolation
@@ -62,6 +62,7 @@ def move(invoice: Invoice, status: InvoiceStatus, *, now: datetime) -> None:
     topic = f"invoice.{'reopened' if (was, status) == ('paid', 'issued') else status.value}"
     outbox.emit(organization_id=invoice.organization_id, topic=topic, payload=drafts.message(invoice), now=now)
     on_commit(partial(logs.event, topic, organization=invoice.organization_id, invoice=invoice.id))
+    followers.tell(invoice, was=was, now=now)
 
 
 def settle(invoice: Invoice, *, now: datetime) -> Invoice:

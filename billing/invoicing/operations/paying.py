@@ -12,7 +12,7 @@ from django.db.transaction import atomic
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import outbox
-from billing.invoicing import settlement
+from billing.invoicing import balance, settlement
 from billing.invoicing.errors import (
     InvoiceNotFound,
     PaymentExceedsDue,
@@ -22,7 +22,7 @@ from billing.invoicing.errors import (
 )
 from billing.invoicing.operations import moving
 from billing.kernel.money import format_minor
-from billing.models import Invoice, Payment, PaymentKind
+from billing.models import BalanceKind, Invoice, Payment, PaymentKind
 
 # Who kept the money: a provider's code, or finance by hand.
 MANUAL = "manual"
@@ -41,12 +41,14 @@ def pay(
     provider: str = MANUAL,
     method: str = TRANSFER,
     received_at: datetime | None = None,
+    keeps_excess: bool = False,
 ) -> Payment:
     """Book money received for an issued or written-off invoice, all of it or a part; it is paid once nothing is due.
 
     ``reference`` is the provider's own name for the payment: told twice, it is booked once and the first row comes
-    back. Raises ``PaymentExceedsDue`` (nothing is kept for later: what is too much is sent back or booked where it
-    belongs), ``PaymentReferenceTaken``, ``InvoiceNotIssued``, ``InvoiceVoid``, ``SettlementInvalid``, ``Busy``.
+    back. What is too much raises ``PaymentExceedsDue``, so that it is sent back or booked where it belongs; with
+    ``keeps_excess``, for money that a provider has taken already, it goes to the customer's balance. Raises
+    ``PaymentReferenceTaken``, ``InvoiceNotIssued``, ``InvoiceVoid``, ``SettlementInvalid``, ``Busy``.
     """
     given = checked(provider=provider, method=method, reference=reference, received_at=received_at, now=now)
     moving.checked_amount(amount_minor, invoice.currency)
@@ -56,13 +58,14 @@ def pay(
             return known
         moving.require_issued(stored)
         due = settlement.due_minor(stored)
-        if amount_minor > due:
+        if amount_minor > due and not keeps_excess:
             raise PaymentExceedsDue(
                 f"{format_minor(due, stored.currency)} {stored.currency} is left to pay.",
                 due=format_minor(due, stored.currency),
                 field="amount",
             )
-        return _book(stored, PaymentKind.PAYMENT, amount_minor, given, actor=actor, now=now)
+        excess = max(0, amount_minor - due)
+        return _book(stored, PaymentKind.PAYMENT, amount_minor, given, actor=actor, now=now, excess_minor=excess)
 
 
 def refund(
@@ -159,6 +162,7 @@ def _book(
     *,
     actor: Actor,
     now: datetime,
+    excess_minor: int = 0,
 ) -> Payment:
     try:
         with atomic():
@@ -192,6 +196,15 @@ def _book(
         },
         now=now,
     )
+    if excess_minor:
+        balance.give(
+            invoice,
+            excess_minor,
+            kind=BalanceKind.OVERPAID,
+            reference=f"excess {payment.id}",
+            actor=actor.name,
+            now=now,
+        )
     payment.invoice = moving.settle(invoice, now=now)
     return payment
 
