@@ -37,6 +37,14 @@ from billing.models.notifications import (
     WebhookEndpoint,
     WebhookSecret,
 )
+from billing.models.payments import (
+    InboxStatus,
+    ProviderCustomer,
+    ProviderInboxEvent,
+    ProviderObject,
+    StubCharge,
+    StubReading,
+)
 from billing.models.profiles import BillingProfile, CollectionMethod, TaxTreatment
 from billing.models.settlement import (
     BalanceEntry,
@@ -88,6 +96,7 @@ __all__ = [
     "EntryKind",
     "GrantKind",
     "IdempotentRequest",
+    "InboxStatus",
     "Invoice",
     "InvoiceKind",
     "InvoiceLine",
@@ -110,9 +119,14 @@ __all__ = [
     "PlanPrice",
     "PlanSpan",
     "PricingPlan",
+    "ProviderCustomer",
+    "ProviderInboxEvent",
+    "ProviderObject",
     "RefusalCount",
     "Role",
     "Status",
+    "StubCharge",
+    "StubReading",
     "Subscription",
     "SubscriptionDiscount",
     "SubscriptionPeriod",

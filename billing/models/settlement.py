@@ -110,13 +110,14 @@ class BalanceKind(models.TextChoices):
     # A provider took more than was left to pay.
     OVERPAID = "overpaid"
     PAYOUT = "payout"
+    RECEIVED = "received"
 
 
 class BalanceEntry(models.Model):
     """One movement of an organization's money balance in one currency, in order of ``sequence``. Immutable.
 
-    ``payment`` is the other side of it: what an invoice gave to the balance or took from it. A payout has a provider
-    and a reference instead.
+    ``payment`` is the other side of it: what an invoice gave to the balance or took from it. A payout, and money
+    received for no invoice, have a provider and a reference instead.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -142,8 +143,16 @@ class BalanceEntry(models.Model):
                 condition=~Q(amount_minor=0) & Q(balance_after_minor__gte=0), name="balance_entries_sane"
             ),
             models.CheckConstraint(
-                condition=Q(kind="payout", payment__isnull=True, provider__isnull=False, reference__isnull=False)
-                | (~Q(kind="payout") & Q(payment__isnull=False, provider__isnull=True, reference__isnull=True)),
+                condition=Q(
+                    kind__in=["payout", "received"],
+                    payment__isnull=True,
+                    provider__isnull=False,
+                    reference__isnull=False,
+                )
+                | (
+                    ~Q(kind__in=["payout", "received"])
+                    & Q(payment__isnull=False, provider__isnull=True, reference__isnull=True)
+                ),
                 name="balance_entries_other_side",
             ),
         ]

@@ -72,7 +72,7 @@ SETTLEMENT = (
             ) AS followed
             LEFT JOIN marketplace_payments AS payment ON payment.id = followed.payment_id
             WHERE followed.sequence <> place OR followed.balance_after_minor <> before + followed.amount_minor
-                OR (followed.kind <> 'payout' AND followed.amount_minor IS DISTINCT FROM
+                OR (followed.kind NOT IN ('payout', 'received') AND followed.amount_minor IS DISTINCT FROM
                     CASE payment.kind WHEN 'refund' THEN payment.amount_minor ELSE -payment.amount_minor END)
             UNION ALL
             SELECT NULL, NULL, payment.amount_minor, NULL, NULL, payment.id
