@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 
@@ -11,11 +12,20 @@ from billing.models.catalog import QUANTITY
 from billing.models.subscriptions import Subscription, SubscriptionPeriod
 
 
+class Notice(models.IntegerChoices):
+    """What an account's owner was told of credits that run out, each including the one before."""
+
+    NOTHING = 0
+    LOW = 1
+    EXHAUSTED = 2
+
+
 class MarketplaceSubscription(models.Model):
     """The shop's side of a subscription, 1:1: what was accepted, and the credit account.
 
     ``credit_balance`` = Σ ledger entries = Σ remaining of the account's grants. ``entries`` counts the ledger's rows
-    and numbers the next one.
+    and numbers the next one. ``filled`` is what could be spent when credits were last added, and ``told`` the notice
+    given since: each is given once until credits are added again.
     """
 
     subscription = models.OneToOneField(
@@ -25,6 +35,8 @@ class MarketplaceSubscription(models.Model):
     sla_acceptance = models.JSONField(null=True, blank=True)
     credit_balance = models.DecimalField(**QUANTITY, default=0)
     entries = models.BigIntegerField(default=0)
+    filled = models.DecimalField(**QUANTITY, default=0)
+    told = models.SmallIntegerField(default=Notice.NOTHING, choices=Notice.choices)
 
     class Meta:
         db_table = "marketplace_subscriptions"
@@ -76,6 +88,7 @@ class CreditGrant(models.Model):
         SubscriptionPeriod, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
     )
     reason = models.CharField(max_length=500, blank=True)
+    voided_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -145,6 +158,11 @@ class CreditEntry(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["organization", "account", "sequence"], name="credit_ledger_sequence"),
             models.CheckConstraint(condition=~Q(amount=0) & Q(balance_after__gte=0), name="credit_ledger_sane"),
+        ]
+        indexes = [
+            # Which grants paid an event. Ids of events grow with time as the table does, so ranges of pages will do,
+            # and cost an insert next to nothing.
+            BrinIndex(fields=["event_id"], autosummarize=True, pages_per_range=16, name="credit_ledger_events"),
         ]
 
     def __str__(self) -> str:

@@ -19,10 +19,13 @@ SUM: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
 
 class UsageEvent(models.Model):
-    """One accepted use. Immutable: triggers refuse UPDATE, DELETE and TRUNCATE, raw SQL included.
+    """One accepted use, or a counter-event that takes it back. Immutable: triggers refuse UPDATE, DELETE and TRUNCATE,
+    raw SQL included.
 
     How the quantity was split (inside the limit, ``overage``) and paid (``credits_due``, of which ``credits_paid`` from
-    grants, the rest is the deficit) is settled in admission order and never again.
+    grants, the rest is the deficit) is settled in admission order and never again. A counter-event names what it
+    ``reverses``, stands at the same instant, and has the figures that it takes back below zero; so every sum of events
+    is what is left.
 
     No foreign key is checked per insert (four look-ups and four row locks an event): the one recording path has
     those rows in hand under the organization's lock, nothing ever deletes them, and ``verify`` proves it.
@@ -57,19 +60,40 @@ class UsageEvent(models.Model):
     guardrail_flags = ArrayField(models.CharField(max_length=60), default=list)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
+    reverses = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="+", null=True, db_constraint=False, db_index=False
+    )
 
     class Meta:
         db_table = "marketplace_usage_events"
         constraints = [
             models.UniqueConstraint(fields=["organization", "source", "key"], name="usage_events_identity"),
             models.CheckConstraint(
-                condition=Q(overage__gte=0, credits_due__gte=0, credits_paid__gte=0)
-                & Q(credits_paid__lte=models.F("credits_due")),
+                condition=Q(
+                    reverses__isnull=True,
+                    quantity__gt=0,
+                    overage__gte=0,
+                    credits_due__gte=0,
+                    credits_paid__gte=0,
+                    credits_paid__lte=models.F("credits_due"),
+                )
+                | Q(
+                    reverses__isnull=False,
+                    quantity__lt=0,
+                    overage__lte=0,
+                    credits_due__lte=0,
+                    credits_paid__lte=0,
+                    credits_paid__gte=models.F("credits_due"),
+                ),
                 name="usage_events_split_sane",
             ),
         ]
         # Led by the subscription: with the organization first, a planner without statistics takes it to find a key.
-        indexes = [models.Index(fields=["subscription", "occurred_at"], name="usage_events_by_subscription")]
+        indexes = [
+            models.Index(fields=["subscription", "occurred_at"], name="usage_events_by_subscription"),
+            # Of counter-events alone: ordinary use does not touch it.
+            models.Index(fields=["reverses"], condition=Q(reverses__isnull=False), name="usage_events_reversed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.meter_id} {self.quantity}"
@@ -105,6 +129,8 @@ class UsageWindow(models.Model):
     used = models.DecimalField(**SUM)
     overage = models.DecimalField(**SUM)
     events = models.BigIntegerField()
+    # The most that ever stood in the window when a reversal took from it: thresholds up to there were told before.
+    peak = models.DecimalField(**SUM, default=0, db_default=0)
 
     class Meta:
         db_table = "subscription_usage_ledger"
@@ -112,6 +138,7 @@ class UsageWindow(models.Model):
             models.UniqueConstraint(
                 fields=["organization", "meter", "cadence", "starts_at", "subscription"], name="usage_windows_identity"
             ),
+            models.CheckConstraint(condition=Q(used__gte=0, overage__gte=0), name="usage_windows_not_negative"),
         ]
 
     def __str__(self) -> str:
