@@ -20,6 +20,10 @@ from billing.payments import registry
 from billing.payments.protocol import ChargeRequest, ChargeResult, Provider, ReportedUsage
 
 
+def create_customer(organization: Organization) -> str:
+    return _provider(is_sandbox=organization.is_sandbox).create_customer(organization=organization)
+
+
 def charge(request: ChargeRequest) -> ChargeResult:
     """Raises ``ProviderUnavailable`` (ask again under the same key) and ``ProviderRefused``."""
     return _provider(is_sandbox=request.sandbox).charge(request)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 
@@ -41,7 +40,8 @@ class SubscriptionChanged(ProviderEvent):
     subscription_id: UUID | None = None
     plan_code: str = ""
     status: str = ""
-    cancel_at_period_end: bool = False
+    currency: str = ""
+    cancel_at_period_end: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +81,14 @@ class PaymentFailed(ProviderEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundReported(ProviderEvent):
-    """Money went back: ``amount_minor`` of the payment ``payment_reference``. A lost dispute is one too."""
+    """Money went back: ``amount_minor`` of the payment ``payment_reference``; what a dispute takes is one too.
+
+    ``is_undone``: it failed or the dispute was won, so the money is here again, and that is the end of it.
+    """
 
     reference: str
     payment_reference: str
     amount_minor: int
     currency: str
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReported(ProviderEvent):
-    """Use that the provider counted itself. What differs from ours is found by reconciliation, not by this event."""
-
-    meter: str
-    quantity: Decimal
+    is_undone: bool = False

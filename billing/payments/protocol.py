@@ -99,6 +99,10 @@ class Provider(Protocol):
 
     code: str
 
+    def create_customer(self, *, organization: Organization) -> str:
+        """The provider's reference for ``organization``, the same when asked again. Raises as ``charge`` does."""
+        ...
+
     def charge(self, request: ChargeRequest) -> ChargeResult:
         """Collect money now. Idempotent by ``request.idempotency_key``. Raises ``ProviderUnavailable`` and
         ``ProviderRefused``."""
@@ -114,6 +118,10 @@ class Provider(Protocol):
 
     def verify(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedEvent:
         """The event of a delivery. Raises ``SignatureInvalid``; uses no network."""
+        ...
+
+    def read(self, body: bytes) -> VerifiedEvent:
+        """As ``verify``, of a delivery that was verified when it was stored."""
         ...
 
     def interpret(self, event: VerifiedEvent) -> Sequence[ProviderEvent]:

@@ -20,6 +20,11 @@ def provider() -> Provider:
     return get(settings.BILLING_PROVIDER)
 
 
+def code_for(*, is_sandbox: bool) -> str:
+    """Who collects from an organization: a sandbox is never charged anywhere but at the stub."""
+    return STUB if is_sandbox else str(settings.BILLING_PROVIDER)
+
+
 def get(code: str) -> Provider:
     """Raises ``ProviderUnknown``. Of two the stub is always there, because sandboxes are charged through it."""
     if code not in _ADAPTERS or code not in (STUB, settings.BILLING_PROVIDER):
