@@ -13,18 +13,16 @@ from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
+from billing.accounts.queries import Reference
 from billing.catalog import queries as catalog_queries
 from billing.lifecycle import change_plan, onboard, pending, quota, statuses, usage
 from billing.lifecycle.quota import BillingQuotaOutcome
-from billing.metering import flaws
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization, Subscription
 from billing.subscriptions import operations as subscriptions_operations
 from billing.subscriptions import queries as subscriptions_queries
 
 __all__ = ["BillingQuotaOutcome", "BillingService"]
-
-Reference = Organization | UUID | str
 
 
 class BillingService:
@@ -37,7 +35,7 @@ class BillingService:
     @staticmethod
     def active_subscription(organization: Reference, *, now: datetime | None = None) -> Subscription | None:
         """The latest subscription with its plan; None when it is not active or trialing or its period has passed."""
-        found = _organization(organization)
+        found = accounts_queries.resolve(organization)
         return subscriptions_queries.find_active(found, at=_now(found, now))
 
     @staticmethod
@@ -56,12 +54,9 @@ class BillingService:
 
         A name that is a declared event means the event, any other an entitlement.
         """
-        is_event = (
-            flaws.is_storable(entitlement_or_event, flaws.NAME_LENGTH_MAX)
-            and catalog_queries.find_meter(entitlement_or_event) is not None
-        )
+        is_event = quota.is_event(entitlement_or_event)
         return quota.enforce(
-            _organization(organization),
+            accounts_queries.resolve(organization),
             now=now or timezone.now(),
             event=entitlement_or_event if is_event else "",
             entitlement="" if is_event else entitlement_or_event,
@@ -99,7 +94,7 @@ class BillingService:
         Naming the subscription (and version) believed current makes it optimistic: ``StaleSubscription`` if it is
         another by now, and nothing is changed. ``status`` is for operators and maps to a legal transition.
         """
-        found = _organization(organization)
+        found = accounts_queries.resolve(organization)
         at = _now(found, now)
         plan = catalog_queries.find_current_plan(plan_code)
         live = subscriptions_queries.find_live(found, plan.product) if plan is not None else None
@@ -121,12 +116,6 @@ class BillingService:
         if status is None:
             return subscription
         return statuses.set_status(subscription=subscription, status=status, actor=actor, now=at)
-
-
-def _organization(reference: Reference) -> Organization:
-    if isinstance(reference, Organization):
-        return reference
-    return accounts_queries.get_organization(str(reference))
 
 
 def _now(organization: Organization, now: datetime | None) -> datetime:

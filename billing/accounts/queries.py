@@ -14,6 +14,9 @@ from billing.kernel import ids
 from billing.kernel.errors import NotFound
 from billing.models import ApiKey, Organization
 
+# How code that shares the database names an organization: the row, its id, slug or external id.
+Reference = Organization | UUID | str
+
 
 class KeyNotFound(NotFound):
     """No such key, or none that the caller may know of."""
@@ -49,6 +52,11 @@ def get_organization(reference: str) -> Organization:
     if organization is None:
         raise actors.no_organization()
     return organization
+
+
+def resolve(reference: Reference) -> Organization:
+    """The organization itself, or the one of that id, slug or external id; raises ``OrganizationNotFound``."""
+    return reference if isinstance(reference, Organization) else get_organization(str(reference))
 
 
 def list_organizations(*, after_slug: str = "", limit: int = 100) -> Sequence[Organization]:

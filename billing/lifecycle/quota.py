@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 from billing.catalog import queries as catalog_queries
 from billing.infra import refusals
 from billing.kernel.decimals import ZERO, bounded, plain
-from billing.kernel.errors import Busy, Conflict, Invalid
+from billing.kernel.errors import Busy, Conflict, Invalid, LimitExceeded
 from billing.kernel.periods import LIFETIME
 from billing.lifecycle import usage
+from billing.metering import flaws
 from billing.metering.offers import GuardReading, Offer, Outcome, Refusal
 from billing.models import SERVED, Organization, Subscription
 
@@ -75,6 +76,22 @@ class BillingQuotaOutcome:
         return fields
 
 
+class PlanLimitError(LimitExceeded):
+    """The plan says no: a limit, a feature that is not in it, credits that are gone, or no subscription at all.
+
+    ``outcome`` tells which, and what would make it pass.
+    """
+
+    code = "plan_limit_exceeded"
+
+    def __init__(self, outcome: BillingQuotaOutcome) -> None:
+        super().__init__(outcome.message, reason=outcome.code)
+        self.outcome = outcome
+
+    def as_dict(self) -> dict[str, str]:
+        return {"error": self.code, "detail": self.message}
+
+
 def enforce(
     organization: Organization,
     *,
@@ -96,7 +113,7 @@ def enforce(
     quantity = _quantity(quantity)
     meter = event
     if entitlement:
-        found = _meter_of(organization, entitlement, record_usage=record_usage)
+        found = find_meter_of(organization, entitlement, record_usage=record_usage)
         if not isinstance(found, str):
             if record_usage and not found.allowed:
                 refusals.count(organization.id, found.notes, organization.clock_at or now)
@@ -117,10 +134,12 @@ def enforce(
             quantity=quantity,
             remedies=({"action": "retry"},),
         )
-    if outcome.status == "duplicate":
-        # Nothing was decided anew; how the guards stand is still part of the answer.
-        outcome = outcome._replace(guards=_standing(organization, meter, now))
-    return _answer(outcome, entitlement, record_usage=record_usage)
+    return answer(outcome, entitlement, record_usage=record_usage, now=now)
+
+
+def is_event(name: str) -> bool:
+    """Whether ``name`` is a declared event; any other name means an entitlement."""
+    return flaws.is_storable(name, flaws.NAME_LENGTH_MAX) and catalog_queries.find_meter(name) is not None
 
 
 def _standing(organization: Organization, meter: str, now: datetime) -> tuple[GuardReading, ...]:
@@ -141,7 +160,7 @@ def _quantity(quantity: Decimal) -> Decimal:
     return quantity
 
 
-def _meter_of(organization: Organization, key: str, *, record_usage: bool) -> str | BillingQuotaOutcome:
+def find_meter_of(organization: Organization, key: str, *, record_usage: bool) -> str | BillingQuotaOutcome:
     """The event that entitlement ``key`` guards, or the answer where the entitlement alone decides."""
     plans = [
         catalog_queries.compiled_plan(plan_id)
@@ -181,8 +200,15 @@ _FIELDS = {
 }
 
 
-def _answer(outcome: Outcome, entitlement: str, *, record_usage: bool) -> BillingQuotaOutcome:
+def answer(outcome: Outcome, entitlement: str, *, record_usage: bool, now: datetime) -> BillingQuotaOutcome:
+    """What became of one offer, as the answer to who asked for ``entitlement`` (empty: for the event).
+
+    Raises ``UsageInvalid`` and ``IdempotencyConflict``, which no plan could change.
+    """
     refusal = outcome.refusal
+    if outcome.status == "duplicate":
+        # Nothing was decided anew; how the guards stand is still part of the answer.
+        outcome = outcome._replace(guards=_standing(outcome.offer.organization, outcome.offer.meter, now))
     if outcome.status == "conflict":
         raise IdempotencyConflict(outcome.message, field="idempotency_key")
     if refusal is not None and refusal.note.startswith("billing:error:"):
