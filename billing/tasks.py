@@ -89,6 +89,21 @@ def renew_organization(organization_id: str) -> int:
     return len(renew.renew_due(organization_id=UUID(organization_id), now=timezone.now()))
 
 
+@shared_task(name="billing.tasks.issue_due_invoices")
+def issue_due_invoices() -> int:
+    """Hand every organization with a draft whose time has come to ``issue_organization``; returns how many."""
+    due = invoicing_queries.list_issue_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
+    for organization_id in due:
+        issue_organization.delay(str(organization_id))
+    return len(due)
+
+
+@shared_task(name="billing.tasks.issue_organization")
+def issue_organization(organization_id: str) -> int:
+    """Issue what is due of one organization; returns how many invoices moved."""
+    return len(invoicing_operations.issue_due(organization_id=UUID(organization_id), now=timezone.now()))
+
+
 # Refusals are kept by the hour for this long, then as one total.
 REFUSALS_KEPT = timedelta(days=90)
 

@@ -1,7 +1,8 @@
 """Lines of an invoice from the books of its period: a function and nothing else, so that every derivation agrees.
 
-Base fees come first, then overage, then credits beyond the granted ones, then what is missing to the minimum charge;
-within each the billed period's own before late use of earlier ones, then by time, plan version, meter and tier.
+Base fees come first, those of the next period in advance after the period's own, then overage, then credits beyond the
+granted ones, then what is missing to the minimum charge, then discounts; within each the billed period's own before
+late use of earlier ones, then by time, plan version, meter and tier.
 
 What other issued invoices carry of a service period counts: use is rated on the whole quantity of its service period,
 and the line bears what was not billed yet. Over all invoices of a service period the lines come to the price of its
@@ -13,22 +14,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from billing.invoicing import minimum, rating, wording
+from billing.invoicing import discounts, fees, minimum, rating, wording
 from billing.invoicing.books import (
+    BilledPart,
     Charge,
+    Discount,
     Life,
     LineDraft,
     OveragePrice,
     PeriodBooks,
-    PlanStretch,
     PlanTerms,
     ServicePeriod,
 )
 from billing.invoicing.errors import PriceMissing
+from billing.invoicing.fees import Fee
 from billing.invoicing.rating import NOTHING, Billed, Due, Part
 from billing.kernel import money
 from billing.kernel.decimals import EXACT, ZERO, plain
-from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Span
 from billing.kernel.pricing import PricingModel
 
@@ -44,7 +46,10 @@ def assemble(books: PeriodBooks) -> tuple[LineDraft, ...]:
     """
     charges = sorted(books.charges, key=lambda charge: _order(books, charge))
     lines = (*_base(books), *_overage(books, charges), *_credits(books, charges))
-    return (*lines, *_minimum(books, lines))
+    if not books.only_advance:
+        lines = (*lines, *_minimum(books, lines))
+        lines = lines or tuple(_base_line(books, fee) for fee in fees.nothing_more(books))
+    return (*lines, *_discounts(books, lines))
 
 
 def total_minor(lines: Iterable[LineDraft], currency: str) -> int:
@@ -58,50 +63,31 @@ def _order(books: PeriodBooks, charge: Charge) -> tuple[bool, int, str, int, str
 
 
 def _base(books: PeriodBooks) -> Iterator[LineDraft]:
-    """One line per plan version in force, its fee shared out by seconds; a whole period costs the whole fee.
-
-    A fee of zero makes a line too: it says which plan the period was on, and base lines tile time without a gap.
-    """
-    if books.is_trial:
-        return
-    served, billed_seconds = books.served, 0
-    for stretch in sorted(books.stretches, key=lambda stretch: stretch.starts_at):
-        span = Span(
-            max(served.starts_at, stretch.starts_at),
-            served.ends_at if stretch.ends_at is None else min(served.ends_at, stretch.ends_at),
-        )
-        if span.ends_at > span.starts_at:
-            billed_seconds += span.seconds
-            yield _base_line(books, stretch, span)
-    if billed_seconds != served.seconds:
-        raise InvariantViolation(f"plans cover {billed_seconds} of {served.seconds} s of a period")
+    """The fees of the period, and those of the next one that are due in advance."""
+    yield from (_base_line(books, fee) for fee in fees.fees(books, books.life, only_advance=books.only_advance))
+    if books.ahead is not None:
+        yield from (_base_line(books, fee) for fee in fees.fees(books, books.ahead, only_advance=True))
 
 
-def _base_line(books: PeriodBooks, stretch: PlanStretch, span: Span) -> LineDraft:
-    terms = stretch.terms
-    if terms.base_fee_minor is None:
-        raise PriceMissing(f"Plan {terms.label} has no base fee in {books.currency}.", plan=terms.label)
-    part, whole = span.seconds, books.period.nominal.seconds
-    is_whole = part == whole
-    rate = money.to_major(0 if stretch.is_paused else terms.base_fee_minor, books.currency)
-    quantity, per = (ONE, ONE) if is_whole else (Decimal(part), Decimal(whole))
-    (fee,) = rating.linear(quantity, rate=rate, per=per)
+def _base_line(books: PeriodBooks, fee: Fee) -> LineDraft:
     return _line(
         books,
         charge="base",
-        what=f"{wording.short(terms.name)}, {'paused' if stretch.is_paused else 'base fee'}"
-        + ("" if is_whole else " (part of a period)"),
-        terms=terms,
+        what=fee.what,
+        terms=fee.terms,
         meter=None,
-        span=span,
-        due=rating.less(fee, NOTHING, currency=books.currency),
-        details={"unit": "period" if is_whole else "second", "seconds": str(part), "of_seconds": str(whole)},
+        span=fee.span,
+        said=fee.said,
+        due=fee.due,
+        details={"unit": fee.unit, "seconds": str(fee.seconds), "of_seconds": str(fee.of_seconds)},
     )
 
 
 def _overage(books: PeriodBooks, charges: Iterable[Charge]) -> Iterator[LineDraft]:
     for charge in charges:
-        if charge.overage <= ZERO:
+        here = (part.quantity_here for part in _same_use(books, charge))
+        quantity = EXACT.subtract(charge.overage, sum(here, ZERO))
+        if not quantity:
             continue
         price = charge.terms.overage.get(charge.meter.code)
         if price is None:
@@ -112,13 +98,21 @@ def _overage(books: PeriodBooks, charges: Iterable[Charge]) -> Iterator[LineDraf
             )
         billed = {
             Part(part.tier, part.charge): Billed(part.quantity, part.amount_minor)
-            for part in books.billed
-            if part.charge in ("overage", "flat")
-            and (part.ordinal, part.plan_code, part.plan_version, part.meter)
-            == (charge.service.ordinal, charge.terms.code, charge.terms.version, charge.meter.code)
+            for part in _same_use(books, charge, "overage", "flat")
         }
-        for due in rating.due(price, charge.overage, billed=billed, currency=books.currency):
+        for due in rating.due(price, quantity, billed=billed, currency=books.currency):
             yield _overage_line(books, charge, price, due)
+
+
+def _same_use(books: PeriodBooks, charge: Charge, *kinds: str) -> list[BilledPart]:
+    """What other invoices carry of the same use: its service period, plan version and meter."""
+    use = (charge.service.ordinal, charge.terms.code, charge.terms.version, charge.meter.code)
+    return [
+        part
+        for part in books.billed
+        if part.charge in (kinds or ("overage",))
+        and (part.ordinal, part.plan_code, part.plan_version, part.meter) == use
+    ]
 
 
 def _overage_line(books: PeriodBooks, charge: Charge, price: OveragePrice, due: Due) -> LineDraft:
@@ -154,23 +148,23 @@ def _credits(books: PeriodBooks, charges: Iterable[Charge]) -> Iterator[LineDraf
     """One line per service period and plan version: what its meters needed in credits and no grant could pay."""
     deficits: dict[tuple[ServicePeriod, str, int], tuple[PlanTerms, Decimal]] = {}
     for charge in charges:
-        if charge.credit_deficit > ZERO:
-            key = (charge.service, charge.terms.code, charge.terms.version)
-            _, sum_so_far = deficits.get(key, (charge.terms, ZERO))
-            deficits[key] = charge.terms, EXACT.add(sum_so_far, charge.credit_deficit)
+        key = (charge.service, charge.terms.code, charge.terms.version)
+        _, sum_so_far = deficits.get(key, (charge.terms, ZERO))
+        deficits[key] = charge.terms, EXACT.add(sum_so_far, charge.credit_deficit)
     for (service, code, version), (terms, deficit) in deficits.items():
+        carried = [
+            part
+            for part in books.billed
+            if (part.ordinal, part.charge, part.plan_code, part.plan_version)
+            == (service.ordinal, "credits", code, version)
+        ]
+        quantity = EXACT.subtract(deficit, sum((part.quantity_here for part in carried), ZERO))
+        if not quantity:
+            continue
         if terms.credit_rate is None:
             raise PriceMissing(f"Plan {terms.label} has no price for a credit in {books.currency}.", plan=terms.label)
-        billed = next(
-            (
-                Billed(part.quantity, part.amount_minor)
-                for part in books.billed
-                if (part.ordinal, part.charge, part.plan_code, part.plan_version)
-                == (service.ordinal, "credits", code, version)
-            ),
-            NOTHING,
-        )
-        (whole,) = rating.linear(EXACT.add(deficit, billed.quantity), rate=terms.credit_rate, per=ONE)
+        billed = Billed(carried[0].quantity, carried[0].amount_minor) if carried else NOTHING
+        (whole,) = rating.linear(EXACT.add(quantity, billed.quantity), rate=terms.credit_rate, per=ONE)
         yield _line(
             books,
             charge="credits",
@@ -223,8 +217,51 @@ def _minimum_line(books: PeriodBooks, life: Life, gap: minimum.Gap) -> LineDraft
     )
 
 
+def _discounts(books: PeriodBooks, lines: Iterable[LineDraft]) -> Iterator[LineDraft]:
+    """What a coupon takes off each service period on this invoice, given what it took off on others."""
+    here = tuple(lines)
+    ahead = () if books.ahead is None else (books.ahead,)
+    for life in (books.life, *ahead, *sorted(books.late, key=lambda life: life.service.ordinal)):
+        for discount in books.discounts:
+            off = discounts.off(books, life, discount, here)
+            if off is not None:
+                yield _discount_line(books, life, discount, off)
+
+
+def _discount_line(books: PeriodBooks, life: Life, discount: Discount, off: discounts.Off) -> LineDraft:
+    gives = off.amount_minor <= 0
+    how = (
+        f"{plain(discount.percent)} per cent off"
+        if discount.percent is not None
+        else f"{money.format_minor(discount.amount_minor or 0, books.currency)} {books.currency} off"
+    )
+    return _line(
+        books,
+        charge="discount",
+        what=f"{wording.short(discount.name)}, {how}" + ("" if gives else ", taken back") + _late(books, life.service),
+        terms=off.terms,
+        meter=None,
+        span=life.served if life.served.seconds else life.service.span,
+        due=Due(
+            Part(0, "discount"),
+            quantity=-ONE if gives else ONE,
+            rate=money.to_major(abs(off.amount_minor), books.currency),
+            per=ONE,
+            amount_minor=rating.bounded(off.amount_minor, books.currency),
+            unrounded=money.to_major(off.amount_minor, books.currency),
+            billed=off.billed,
+        ),
+        details={
+            "unit": "period",
+            "coupon": discount.code,
+            "of": money.format_minor(off.base_minor, books.currency),
+            **({"percent": plain(discount.percent)} if discount.percent is not None else {}),
+        },
+    )
+
+
 def _late(books: PeriodBooks, service: ServicePeriod) -> str:
-    return "" if service.ordinal == books.period.ordinal else ", reported late"
+    return ", reported late" if service.ordinal < books.period.ordinal else ""
 
 
 def _line(
@@ -237,6 +274,7 @@ def _line(
     span: Span,
     due: Due,
     details: dict[str, str],
+    said: Span | None = None,
 ) -> LineDraft:
     shown = due.unrounded.quantize(ONE.scaleb(-UNROUNDED_PLACES), context=EXACT)
     before = {}
@@ -247,7 +285,7 @@ def _line(
         }
     return LineDraft(
         charge=charge,
-        description=f"{what}, {wording.days(span, books.zone)}",
+        description=f"{what}, {wording.days(said or span, books.zone)}",
         plan_id=terms.id,
         plan_code=terms.code,
         plan_version=terms.version,

@@ -1,43 +1,61 @@
-"""What issued invoices carry of a service period: what late use, or a period drafted anew, is rated against."""
+"""What issued invoices carry of a service period: what late use, a fee in advance or a period drafted anew is rated
+against."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
-from billing.invoicing.books import BilledPart
+from billing.invoicing.books import BilledFee, BilledPart
 
-# Of each target, only what was issued before its own invoice: so that an issued one derives as it did at its issue.
-_LOAD = """SELECT wanted.target_id, service.ordinal, line.charge, plan.code, plan.version, line.meter,
-    coalesce((line.details ->> 'tier')::int, 0) AS tier, sum(line.quantity), sum(line.amount_minor)::bigint
-FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (target_id, service_id)
+# For an issued invoice only what was issued before it: so that it derives as it did at its issue. A period's fee may
+# stand on the invoice of the period before, and its late use on that of any later one.
+_LOAD = """SELECT wanted.claim, service.ordinal, line.charge, plan.code, plan.version, line.meter,
+    coalesce((line.details ->> 'tier')::int, 0) AS tier, sum(line.quantity), sum(line.amount_minor)::bigint,
+    fee.starts_at, max(line.ends_at), fee.rate, fee.of_seconds,
+    coalesce(sum((line.details ->> 'seconds')::bigint) FILTER (WHERE line.charge = 'base'), 0)::bigint,
+    coalesce(sum(line.quantity) FILTER (WHERE invoice.period_id = wanted.period_id), 0)
+FROM unnest(%s::int[], %s::uuid[], %s::uuid[], %s::uuid[]) AS wanted (claim, own_id, period_id, service_id)
 JOIN subscription_periods AS service ON service.id = wanted.service_id
 JOIN subscription_periods AS billing ON billing.subscription_id = service.subscription_id
-    AND billing.ordinal >= service.ordinal AND billing.id <> wanted.target_id
-JOIN marketplace_invoices AS invoice ON invoice.period_id = billing.id AND invoice.kind = 'cycle'
-    AND invoice.status NOT IN ('draft', 'void')
+    AND billing.ordinal >= service.ordinal - 1
+JOIN marketplace_invoices AS invoice ON invoice.period_id = billing.id AND invoice.status NOT IN ('draft', 'void')
+    AND invoice.id IS DISTINCT FROM wanted.own_id
 JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id
     AND line.starts_at >= service.starts_at AND line.starts_at < service.ends_at
-    AND line.charge IN ('base', 'overage', 'flat', 'credits', 'minimum')
+    AND line.charge IN ('base', 'overage', 'flat', 'credits', 'minimum', 'discount')
 JOIN billing_plans AS plan ON plan.id = line.plan_id
-WHERE NOT EXISTS (
-    SELECT FROM marketplace_invoices AS own
-    WHERE own.period_id = wanted.target_id AND own.kind = 'cycle' AND own.status NOT IN ('draft', 'void')
-        AND (own.issued_at, own.number) < (invoice.issued_at, invoice.number))
-GROUP BY 1, 2, 3, 4, 5, 6, 7
-ORDER BY 1, 2, 3, 4, 5, 6, 7
+LEFT JOIN marketplace_invoices AS own ON own.id = wanted.own_id AND own.number IS NOT NULL
+CROSS JOIN LATERAL (SELECT
+    CASE WHEN line.charge = 'base' THEN line.starts_at END AS starts_at,
+    CASE WHEN line.charge = 'base' THEN line.rate END AS rate,
+    CASE WHEN line.charge = 'base' THEN (line.details ->> 'of_seconds')::bigint END AS of_seconds) AS fee
+WHERE own.id IS NULL OR (invoice.issued_at, invoice.number) < (own.issued_at, own.number)
+GROUP BY 1, 2, 3, 4, 5, 6, 7, fee.starts_at, fee.rate, fee.of_seconds
+ORDER BY 1, 2, 3, 4, 5, 6, 7, fee.starts_at, fee.rate, fee.of_seconds
 """
 
 
-def load(wanted: Iterable[tuple[UUID, UUID]]) -> dict[UUID, tuple[BilledPart, ...]]:
-    """Of each (period to be billed, service period on its invoice): what other invoices carry. One query."""
-    pairs = sorted(set(wanted))
-    found: dict[UUID, list[BilledPart]] = defaultdict(list)
+class Wanted(NamedTuple):
+    """What other invoices than ``own_id`` carry of ``service_id``, asked by the claim that bills ``period_id``."""
+
+    claim: int
+    own_id: UUID | None
+    period_id: UUID
+    service_id: UUID
+
+
+def load(wanted: Iterable[Wanted]) -> dict[int, tuple[BilledPart, ...]]:
+    """What other invoices carry, by claim. One query, whatever the number of claims."""
+    rows = sorted(set(wanted), key=lambda row: (row.claim, row.service_id))
+    found: dict[int, list[BilledPart]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(_LOAD, [[target for target, _ in pairs], [service for _, service in pairs]])
-        for target_id, *part in cursor:
-            found[target_id].append(BilledPart(*part))
-    return {target_id: tuple(parts) for target_id, parts in found.items()}
+        cursor.execute(_LOAD, [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []])
+        for claim, *identity, quantity, amount_minor, starts_at, ends_at, rate, of_seconds, seconds, here in cursor:
+            fee = None if starts_at is None else BilledFee(starts_at, ends_at, rate, seconds, of_seconds)
+            found[claim].append(BilledPart(*identity, quantity, amount_minor, fee, here))
+    return {claim: tuple(parts) for claim, parts in found.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -40,6 +40,8 @@ class PlanTerms:
     credit_rate: Decimal | None
     overage: Mapping[str, OveragePrice]
     minimum_minor: int = 0
+    # Whether the base fee of a period is due when the period begins, and not when it ends.
+    in_advance: bool = False
 
     @property
     def label(self) -> str:
@@ -93,9 +95,20 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledFee:
+    """Which stretch a billed base fee is of, and for how many ``seconds`` of it: those given back are taken off."""
+
+    starts_at: datetime
+    ends_at: datetime
+    rate: Decimal
+    seconds: int
+    of_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class BilledPart:
     """What other issued invoices carry of one service period, summed by charge, plan version, meter and tier (0 where
-    there is none). ``ordinal`` is the service period's."""
+    there is none), base fees by their stretch too. ``ordinal`` is the service period's."""
 
     ordinal: int
     charge: str
@@ -105,16 +118,46 @@ class BilledPart:
     tier: int
     quantity: Decimal
     amount_minor: int
+    fee: BilledFee | None = None
+    # How much of the quantity stands on invoices of the very period that is to be billed: use told after its end is
+    # charged to it again where no later period can bill it.
+    quantity_here: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A service period with what decides its fees: the part of it that was lived in, and the plans in force."""
+    """A service period with what decides its fees: the part of it that was lived in, and the plans in force.
+
+    ``is_invoiced`` says that the invoice of its own period is out.
+    """
 
     service: ServicePeriod
     served: Span
     is_trial: bool
     stretches: tuple[PlanStretch, ...]
+    is_invoiced: bool = False
+
+    def within(self, stretch: PlanStretch) -> Span | None:
+        """The part of the period that was lived on the stretch's plan, if any."""
+        starts_at = max(self.served.starts_at, stretch.starts_at)
+        ends_at = self.served.ends_at if stretch.ends_at is None else min(self.served.ends_at, stretch.ends_at)
+        return Span(starts_at, ends_at) if ends_at > starts_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """Per cent off, or an amount off, what each service period from ``from_ordinal`` to ``until_ordinal`` (None: all
+    that follow) comes to before tax. Never more than that."""
+
+    code: str
+    name: str
+    percent: Decimal | None
+    amount_minor: int | None
+    from_ordinal: int
+    until_ordinal: int | None
+
+    def covers(self, ordinal: int) -> bool:
+        return self.from_ordinal <= ordinal and (self.until_ordinal is None or ordinal <= self.until_ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +166,10 @@ class PeriodBooks:
 
     ``charges`` are those that this period bills, late ones too; ``late`` are the periods of the late ones, and
     ``billed`` what other issued invoices carry of these periods and of this one. ``served`` is the part of the period
-    in which the subscription lived: nothing of it if it was canceled in the instant of its renewal.
+    in which the subscription lived: nothing of it if it was canceled in the instant of its renewal. ``ahead`` is the
+    period that follows, as far as it is known: fees in advance are billed for it. ``only_advance`` makes an invoice of
+    nothing but the fees that are due now for the running period. ``plans`` are all versions ever in force, by code and
+    version.
     """
 
     currency: str
@@ -135,6 +181,10 @@ class PeriodBooks:
     charges: tuple[Charge, ...]
     late: tuple[Life, ...] = ()
     billed: tuple[BilledPart, ...] = ()
+    ahead: Life | None = None
+    only_advance: bool = False
+    discounts: tuple[Discount, ...] = ()
+    plans: Mapping[tuple[str, int], PlanTerms] = field(default_factory=dict)
 
     @property
     def life(self) -> Life:
@@ -142,9 +192,11 @@ class PeriodBooks:
 
     @property
     def is_billable(self) -> bool:
-        """False for a trial, or a period never lived in, without chargeable use: these get no invoice."""
+        """False for a trial, or a period never lived in, without chargeable use or a fee in advance for what follows:
+        these get no invoice."""
         has_base = not self.is_trial and self.served.ends_at > self.served.starts_at
-        return has_base or any(charge.overage or charge.credit_deficit for charge in self.charges)
+        is_ahead = self.ahead is not None and any(stretch.terms.in_advance for stretch in self.ahead.stretches)
+        return has_base or is_ahead or any(charge.overage or charge.credit_deficit for charge in self.charges)
 
 
 @dataclass(frozen=True, slots=True)

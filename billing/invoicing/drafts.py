@@ -6,18 +6,21 @@ The caller holds the organizations' locks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
+from django.db.models import Q
 from django.db.transaction import on_commit
 
 from billing.infra import audit, logs, outbox
 from billing.invoicing import assembly, rating, tax
 from billing.invoicing.books import LineDraft
-from billing.invoicing.loading import Target
+from billing.invoicing.loading import Claim, Target
 from billing.kernel.money import format_minor
 from billing.models import AuditEntry, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, OutboxEvent
 
@@ -45,14 +48,19 @@ def derive(target: Target) -> Derivation:
     return derivation
 
 
-def stored_by_period(period_ids: Iterable[UUID]) -> dict[UUID, Invoice]:
-    """The cycle invoice of each period that has one (void ones do not count), with its lines."""
-    invoices = (
-        Invoice.objects.filter(period_id__in=list(period_ids), kind=InvoiceKind.CYCLE)
-        .exclude(status=InvoiceStatus.VOID)
-        .prefetch_related("lines")
-    )
-    return {invoice.period_id: invoice for invoice in invoices if invoice.period_id is not None}
+def claims_on(period_ids: Iterable[UUID], kind: InvoiceKind) -> tuple[list[Claim], dict[UUID, Invoice]]:
+    """A claim of this kind on each period, and the stored invoice behind it, with its lines, by period.
+
+    A period has one cycle invoice that is not void. Of the other kinds it may have several, but one draft.
+    """
+    ids = list(period_ids)
+    invoices = Invoice.objects.filter(period_id__in=ids, kind=kind).prefetch_related("lines")
+    if kind == InvoiceKind.CYCLE:
+        invoices = invoices.exclude(status=InvoiceStatus.VOID)
+    else:
+        invoices = invoices.filter(status=InvoiceStatus.DRAFT)
+    stored = {invoice.period_id: invoice for invoice in invoices if invoice.period_id is not None}
+    return [Claim(each, kind, stored[each].id if each in stored else None) for each in ids], stored
 
 
 def is_current(invoice: Invoice, derivation: Derivation) -> bool:
@@ -67,7 +75,8 @@ def is_current(invoice: Invoice, derivation: Derivation) -> bool:
 
 def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> dict[UUID, UUID]:
     """Write new drafts; returns the invoice's id by its period's. Told once to the outbox and the audit log."""
-    invoices = [_invoice(derivation, now) for derivation in derivations]
+    taken = _occurrences(derivations)
+    invoices = [_invoice(derivation, taken, now) for derivation in derivations]
     Invoice.objects.bulk_create(invoices, batch_size=BATCH)
     _insert_lines(zip(invoices, derivations, strict=True))
     audit.record_all(
@@ -122,23 +131,65 @@ def message(invoice: Invoice) -> dict[str, Any]:
     }
 
 
-def _invoice(derivation: Derivation, now: datetime) -> Invoice:
+class _Taken(NamedTuple):
+    """What earlier invoices of a subscription and kind took: their highest occurrence, and which of them are void."""
+
+    highest: int
+    void: frozenset[int]
+
+
+def _occurrences(derivations: Iterable[Derivation]) -> dict[tuple[UUID, str], _Taken]:
+    rows = (
+        Invoice.objects.filter(subscription_id__in={each.target.subscription_id for each in derivations})
+        .filter(Q(status=InvoiceStatus.VOID) | ~Q(kind=InvoiceKind.CYCLE))
+        .values_list("subscription_id", "kind", "occurrence", "status")
+    )
+    found: dict[tuple[UUID, str], list[tuple[int, str]]] = defaultdict(list)
+    for subscription_id, kind, occurrence, status in rows:
+        found[subscription_id, kind].append((occurrence, status))
+    return {
+        key: _Taken(
+            max(occurrence for occurrence, _ in each),
+            frozenset(occurrence for occurrence, status in each if status == InvoiceStatus.VOID),
+        )
+        for key, each in found.items()
+    }
+
+
+def _invoice(derivation: Derivation, taken: Mapping[tuple[UUID, str], _Taken], now: datetime) -> Invoice:
     target = derivation.target
+    kind, period = target.claim.kind, target.books.period
+    before = taken.get((target.subscription_id, kind), _Taken(0, frozenset()))
+    occurrence = period.ordinal if kind == InvoiceKind.CYCLE else before.highest + 1
     return Invoice(
         organization_id=target.organization_id,
         subscription_id=target.subscription_id,
         period_id=target.period_id,
-        kind=InvoiceKind.CYCLE,
-        occurrence=target.books.period.ordinal,
+        kind=kind,
+        occurrence=occurrence,
         status=InvoiceStatus.DRAFT,
         currency=target.books.currency,
-        starts_at=target.books.period.starts_at,
-        ends_at=target.books.period.ends_at,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
         subtotal_minor=derivation.subtotal_minor,
         tax_minor=derivation.tax_minor,
         total_minor=derivation.total_minor,
         drafted_at=now,
+        # Whoever took back the invoice before this one will want to see this one first.
+        issue_due_at=None if _follows_a_void(kind, occurrence, before) else _issue_due_at(target, now),
     )
+
+
+def _follows_a_void(kind: InvoiceKind, occurrence: int, before: _Taken) -> bool:
+    return (occurrence if kind == InvoiceKind.CYCLE else before.highest) in before.void
+
+
+def _issue_due_at(target: Target, now: datetime) -> datetime:
+    """Fees in advance are due now; the rest waits for use that is told late."""
+    if target.claim.kind == InvoiceKind.CHANGE:
+        return now
+    grace = timedelta(hours=settings.BILLING_GRACE_HOURS)
+    return (now if target.claim.kind == InvoiceKind.FINAL else target.ends_at) + grace
 
 
 def _insert_lines(drafts: Iterable[tuple[Invoice, Derivation]]) -> None:

@@ -106,6 +106,18 @@ class NothingToCredit(errors.Conflict):
     code = "nothing_to_credit"
 
 
+class InvoiceFrozen(errors.Conflict):
+    """The invoice is issued: nothing about it changes any more."""
+
+    code = "invoice_frozen"
+
+
+class InvoiceBillsTwice(errors.Conflict):
+    """Other issued invoices carry what this one would bill: a mistake that nobody may issue."""
+
+    code = "invoice_bills_twice"
+
+
 class BalanceInsufficient(errors.Conflict):
     """More than the customer's balance holds."""
 

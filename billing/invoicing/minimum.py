@@ -29,12 +29,12 @@ class Gap:
 def gap(books: PeriodBooks, life: Life, lines: Iterable[LineDraft]) -> Gap | None:
     """The gap of ``life`` on the invoice of ``books``, whose other lines are ``lines``; None where no plan in force
     has a minimum, and for late use of a period whose own invoice is not out: that one will bring the minimum."""
-    in_force = [(stretch, span) for stretch in life.stretches if (span := _within(life, stretch)) is not None]
+    in_force = [(stretch, span) for stretch in life.stretches if (span := life.within(stretch)) is not None]
     asking = [(stretch, span) for stretch, span in in_force if stretch.terms.minimum_minor and not stretch.is_paused]
     if life.is_trial or not asking:
         return None
     billed = [part for part in books.billed if part.ordinal == life.service.ordinal]
-    if life.service.ordinal != books.period.ordinal and not any(part.charge == "base" for part in billed):
+    if life.service.ordinal != books.period.ordinal and not life.is_invoiced:
         return None
     minimum_minor = _minimum_minor(life, asking)
     reached_minor = sum(part.amount_minor for part in billed if part.charge in COUNTED) + sum(
@@ -50,14 +50,6 @@ def gap(books: PeriodBooks, life: Life, lines: Iterable[LineDraft]) -> Gap | Non
         amount_minor=max(0, minimum_minor - reached_minor) - so_far.amount_minor,
         billed=so_far,
     )
-
-
-def _within(life: Life, stretch: PlanStretch) -> Span | None:
-    """The part of the period that was lived on the stretch's plan."""
-    served = life.served
-    starts_at = max(served.starts_at, stretch.starts_at)
-    ends_at = served.ends_at if stretch.ends_at is None else min(served.ends_at, stretch.ends_at)
-    return Span(starts_at, ends_at) if ends_at > starts_at else None
 
 
 def _minimum_minor(life: Life, asking: Iterable[tuple[PlanStretch, Span]]) -> int:

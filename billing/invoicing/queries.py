@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet
 
 from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
 from billing.kernel import ids
 from billing.models import (
+    BaseFeeTiming,
     CreditNote,
     CreditNoteLine,
     Invoice,
@@ -108,6 +109,23 @@ def find_current_period(subscription_id: UUID, now: datetime) -> SubscriptionPer
     ).first()
 
 
+def list_issue_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
+    """Organizations, not sandboxes, with a draft that issues itself by ``now``; longest overdue first."""
+    due = (
+        Invoice.objects.filter(issue_due_at__lte=now, organization__is_sandbox=False)
+        .order_by("issue_due_at")
+        .values_list("organization_id", flat=True)[:limit]
+    )
+    return list(dict.fromkeys(due))
+
+
+def next_issue_due(organization_id: UUID) -> datetime | None:
+    """When the organization's next draft issues itself."""
+    return Invoice.objects.filter(organization_id=organization_id, issue_due_at__isnull=False).aggregate(
+        at=Min("issue_due_at")
+    )["at"]
+
+
 def iterate_due(now: datetime) -> Iterator[UUID]:
     """Ids of ended periods without an invoice, sandboxes left out: what the sweep drafts. Streamed, any number."""
     drafted = Invoice.objects.filter(period_id=OuterRef("pk"), kind=InvoiceKind.CYCLE).exclude(
@@ -119,6 +137,9 @@ def iterate_due(now: datetime) -> Iterator[UUID]:
         .filter(
             Q(kind=PeriodKind.REGULAR, subscription__ended_at__isnull=True)
             | Q(kind=PeriodKind.REGULAR, subscription__ended_at__gt=F("starts_at"))
+            # A trial that was followed by a period whose fee is due in advance.
+            | Q(kind=PeriodKind.TRIAL, subscription__plan__base_fee_timing=BaseFeeTiming.ADVANCE)
+            & Q(subscription__ended_at__isnull=True)
             | Exists(charged)
         )
         .filter(organization__is_sandbox=False)

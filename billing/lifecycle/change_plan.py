@@ -54,14 +54,17 @@ def change_now(
     actor: Actor,
     now: datetime,
     expected_version: int | None = None,
+    vouches: bool = True,
+    reason: str = "",
 ) -> Subscription:
     """Move a subscription to the current version of a plan, from this second on.
 
     Use and windows go on; base fees are prorated by the second; an upgrade adds the difference in credit allowance for
     what is left of the stretch, a downgrade claws nothing back. A plan that bills or grants by other periods starts one
-    of its own now. To the plan version that it is on, nothing changes. Raises ``StaleSubscription``,
-    ``PaymentRequired``, ``BillingPeriodDiffers`` and ``DowngradeWaits`` (operators may), ``PlanOfOtherProduct``,
-    ``CurrencyNotSold``, ``IllegalTransition`` where the status allows no change.
+    of its own now. To the plan version that it is on, nothing changes. An operator who moves it to a plan with a base
+    fee vouches for its payment, unless ``vouches`` is false. Raises ``StaleSubscription``, ``PaymentRequired``,
+    ``BillingPeriodDiffers`` and ``DowngradeWaits`` (operators may), ``PlanOfOtherProduct``, ``CurrencyNotSold``,
+    ``IllegalTransition`` where the status allows no change.
     """
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
     if not is_operator:
@@ -75,13 +78,15 @@ def change_now(
         was = current.plan
         at = queries.change_instant(current, now)
         credits = _switch(current, plan, at=at, actor=actor)
-        if is_operator and current.confirmed_at is None and queries.costs(current):
+        if is_operator and vouches and current.confirmed_at is None and queries.costs(current):
             operations.update(current, confirmed_at=now)
+        renew.draft_advance(current, at=max(at, now))
         tell(
             current,
             "subscription.plan_changed",
             actor=actor,
             at=now,
+            reason=reason,
             plan=plan.code,
             plan_version=plan.version,
             plan_before=was.code,

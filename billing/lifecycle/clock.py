@@ -11,9 +11,9 @@ from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid, InvariantViolation
 from billing.kernel.instants import YEAR_MAX
-from billing.lifecycle import renew
+from billing.lifecycle import agenda
 from billing.lifecycle.happenings import Happening
-from billing.models import Organization, Subscription
+from billing.models import Organization
 
 # One call runs every renewal on the way; ten years of days is as far as one transaction goes.
 ADVANCE_MAX = timedelta(days=3660)
@@ -47,11 +47,14 @@ def advance(*, organization: Organization, to: datetime, actor: Actor) -> list[H
             raise ClockInvalid(f"The clock stands at {organization.clock_at.isoformat()} already.", field="to")
         if to - organization.clock_at > ADVANCE_MAX:
             raise ClockInvalid(f"The clock moves at most {ADVANCE_MAX.days} days at once.", field="to")
-        happenings = []
-        while (due_at := _next_due(organization, to)) is not None:
-            _set(organization, due_at)
-            happenings += renew.renew_due(organization_id=organization.id, now=due_at, actor=actor)
         was = organization.clock_at
+        happenings = agenda.run_until(
+            # What was due before the clock's own time is done at that time.
+            organization.id,
+            to=to,
+            actor=actor,
+            at=lambda due_at: _set(organization, max(was, due_at)),
+        )
         _set(organization, to)
         audit.record(
             actor=actor.name,
@@ -62,15 +65,6 @@ def advance(*, organization: Organization, to: datetime, actor: Actor) -> list[H
             details={"from": was.isoformat(), "to": to.isoformat()},
         )
     return happenings
-
-
-def _next_due(organization: Organization, to: datetime) -> datetime | None:
-    return (
-        Subscription.objects.filter(organization=organization, due_at__lte=to, parked_at__isnull=True)
-        .order_by("due_at")
-        .values_list("due_at", flat=True)
-        .first()
-    )
 
 
 def _set(organization: Organization, at: datetime) -> None:

@@ -142,6 +142,7 @@ def _begin_service(subscription: Subscription, actor: Actor) -> None:
     overdrawn = allowance.overdrawn_by_former(subscription, subscription.anchor_at)
     allowance.grant_due(subscription, zone=zone, at=subscription.anchor_at, actor=actor.name, overdrawn=overdrawn)
     renew.schedule(subscription, zone=zone, after=subscription.anchor_at)
+    renew.draft_advance(subscription, at=subscription.anchor_at)
 
 
 def _after(ended: Sequence[Subscription], start: datetime, *, is_chosen: bool) -> datetime:

@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Min
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor, system
@@ -46,6 +47,15 @@ def renew_due(*, organization_id: UUID, now: datetime, actor: Actor = RENEWAL) -
             for subscription_id in due.order_by("due_at").values_list("id", flat=True)
             for happening in _run_or_park(subscription_id, now=now, actor=actor)
         ]
+
+
+def next_due(organization_id: UUID) -> datetime | None:
+    """When something next falls due for one of the organization's subscriptions that is neither held nor parked."""
+    waiting = Subscription.objects.filter(
+        organization_id=organization_id, due_at__isnull=False, held_at__isnull=True, parked_at__isnull=True
+    )
+    next_at: datetime | None = waiting.aggregate(at=Min("due_at"))["at"]
+    return next_at
 
 
 def release(
@@ -190,6 +200,11 @@ def _apply_pending(subscription: Subscription, *, at: datetime, actor: Actor) ->
 def _expire(subscription: Subscription, *, at: datetime, actor: Actor) -> list[Happening]:
     operations.end(subscription, status=Status.EXPIRED, at=at)
     return [tell(subscription, "subscription.expired", actor=actor, at=at, plan=subscription.plan.code)]
+
+
+def draft_advance(subscription: Subscription, *, at: datetime) -> None:
+    """Draft the fee in advance of the period that a start or a change of plan at ``at`` asks for, if any."""
+    invoicing_operations.draft_change(subscription=subscription, actor=RENEWAL, now=at)
 
 
 def draft_ended(subscription: Subscription, *, now: datetime) -> list[Happening]:

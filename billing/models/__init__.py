@@ -25,6 +25,7 @@ from billing.models.credits import (
     MarketplaceSubscription,
 )
 from billing.models.discounts import Coupon, SubscriptionDiscount
+from billing.models.hosts import PolicyDecision, TenantBillingState
 from billing.models.infra import NEXT_POSITION, AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
 from billing.models.mail import Mail, MailStatus
@@ -118,6 +119,7 @@ __all__ = [
     "PlanEntitlement",
     "PlanPrice",
     "PlanSpan",
+    "PolicyDecision",
     "PricingPlan",
     "ProviderCustomer",
     "ProviderInboxEvent",
@@ -131,6 +133,7 @@ __all__ = [
     "SubscriptionDiscount",
     "SubscriptionPeriod",
     "TaxTreatment",
+    "TenantBillingState",
     "UsageCharge",
     "UsageEvent",
     "UsageEventPayload",

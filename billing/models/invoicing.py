@@ -54,6 +54,12 @@ class Invoice(models.Model):
     drafted_at = models.DateTimeField()
     issued_at = models.DateTimeField(null=True, blank=True)
     due_on = models.DateField(null=True, blank=True)
+    # When a draft is issued by itself; null once it is issued, and for one that waits for a human: held by somebody,
+    # or parked because something about it is odd.
+    issue_due_at = models.DateTimeField(null=True, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
+    parked_at = models.DateTimeField(null=True, blank=True)
+    parked_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
         db_table = "marketplace_invoices"
@@ -73,8 +79,18 @@ class Invoice(models.Model):
             models.CheckConstraint(
                 condition=Q(total_minor=models.F("subtotal_minor") + models.F("tax_minor")), name="invoices_total"
             ),
+            models.CheckConstraint(
+                condition=Q(issue_due_at__isnull=True)
+                | Q(status="draft", held_at__isnull=True, parked_at__isnull=True),
+                name="invoices_due_while_draft",
+            ),
         ]
-        indexes = [models.Index(fields=["organization", "-drafted_at"], name="invoices_by_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-drafted_at"], name="invoices_by_organization"),
+            models.Index(
+                fields=["issue_due_at"], condition=Q(issue_due_at__isnull=False), name="invoices_by_issue_due"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.number or f"draft {self.id}"
@@ -88,6 +104,8 @@ class LineCharge(models.TextChoices):
     CREDITS = "credits"
     # What fees and use miss to the plan's minimum.
     MINIMUM = "minimum"
+    # What a coupon takes off.
+    DISCOUNT = "discount"
 
 
 class InvoiceLine(models.Model):

@@ -146,6 +146,7 @@ CELERY_TIMEZONE = "UTC"
 # Beat only wakes the sweeps; what they do stands in rows, so a missed or doubled wake-up changes nothing.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
+    "issue": {"task": "billing.tasks.issue_due_invoices", "schedule": 60.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
     "seal": {"task": "billing.tasks.seal_ledgers", "schedule": 60.0},
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
@@ -204,6 +205,10 @@ BILLING_ISSUER = {
     "vat_number": env.str("BILLING_ISSUER_VAT_NUMBER", default=""),
     "timezone": env.str("BILLING_ISSUER_TIMEZONE", default="UTC"),
 }
+# Hours that an ended period waits for late use before its invoice is issued by itself.
+BILLING_GRACE_HOURS = env.int("BILLING_GRACE_HOURS", default=24)
+# An invoice of more than this many times the highest of the subscription's last ones waits for a human.
+BILLING_JUMP_FACTOR = env.int("BILLING_JUMP_FACTOR", default=10)
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Lets webhooks go to plain HTTP and to this machine or a private network, though never to a cloud's metadata. For

@@ -5,21 +5,26 @@ roll back), takes the organization's lock, and loads the invoice again. A draft 
 drafting twice, from two places, or after a crash gives one invoice with the same lines.
 """
 
+from billing.invoicing.operations.automatic import ISSUING, hold, issue_due, release
 from billing.invoicing.operations.balancing import pay_out, read_balance
 from billing.invoicing.operations.crediting import credit, read_credit_note, read_credit_notes
-from billing.invoicing.operations.drafting import Drafted, Preview, draft, draft_many, preview
+from billing.invoicing.operations.drafting import Drafted, Preview, draft, draft_change, draft_many, preview
 from billing.invoicing.operations.issuing import issue
 from billing.invoicing.operations.paying import pay, read_payments, refund
 from billing.invoicing.operations.reading import read_invoice, read_invoices, refresh
 from billing.invoicing.operations.voiding import mark_uncollectible, void
 
 __all__ = [
+    "ISSUING",
     "Drafted",
     "Preview",
     "credit",
     "draft",
+    "draft_change",
     "draft_many",
+    "hold",
     "issue",
+    "issue_due",
     "mark_uncollectible",
     "pay",
     "pay_out",
@@ -32,5 +37,6 @@ __all__ = [
     "read_payments",
     "refresh",
     "refund",
+    "release",
     "void",
 ]

@@ -23,7 +23,7 @@ from billing.invoicing.errors import (
 )
 from billing.invoicing.loading import Target
 from billing.kernel.errors import BillingError
-from billing.models import Invoice, InvoiceStatus, Organization, Status, Subscription, SubscriptionPeriod
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization, Status, Subscription, SubscriptionPeriod
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,27 @@ def draft_many(*, period_ids: Iterable[UUID], actor: Actor, now: datetime) -> li
         return derive_and_write(wanted.values_list("id", flat=True), actor=actor, now=now)
 
 
+def draft_change(*, subscription: Subscription, actor: Actor, now: datetime) -> Invoice | None:
+    """Draft the invoice of the fees that the running period asks in advance, as far as no other invoice has them.
+
+    For the start of a subscription and for upgrades in the middle of a period. None where nothing is due: the plan
+    bills in arrears, or costs no more than is billed; a fee that became less is set right by the cycle invoice.
+    Raises as ``draft`` does.
+    """
+    actors.require(actor, Act.INVOICES, subscription.organization)
+    with atomic():
+        locks.lock_organization(subscription.organization_id)
+        period = queries.find_current_period(subscription.id, now)
+        if period is None:
+            return None
+        (drafted,) = derive_and_write([period.id], actor=actor, now=now, kind=InvoiceKind.CHANGE)
+        if isinstance(drafted.refusal, NothingToBill):
+            return None
+        if drafted.refusal is not None:
+            raise drafted.refusal
+        return queries.get_invoice(str(drafted.invoice_id))
+
+
 def preview(
     *, subscription: Subscription, actor: Actor, now: datetime, period: SubscriptionPeriod | None = None
 ) -> Preview:
@@ -126,17 +147,19 @@ def _target(subscription: Subscription, period: SubscriptionPeriod | None) -> Ta
         raise NoEndedPeriod("This subscription has no period yet.")
     if period.subscription_id != subscription.id:
         raise PeriodNotOfSubscription("This period is not one of the subscription's.", field="period")
-    (target,) = loading.load([period.id])
+    claims, _ = drafts.claims_on([period.id], InvoiceKind.CYCLE)
+    (target,) = loading.load(claims)
     return target
 
 
-def derive_and_write(period_ids: Iterable[UUID], *, actor: Actor, now: datetime) -> list[Drafted]:
+def derive_and_write(
+    period_ids: Iterable[UUID], *, actor: Actor, now: datetime, kind: InvoiceKind = InvoiceKind.CYCLE
+) -> list[Drafted]:
     """Derive and write, under the locks that the caller holds: all checks come before the first write."""
-    targets = loading.load(period_ids)
-    stored = drafts.stored_by_period(target.period_id for target in targets)
+    claims, stored = drafts.claims_on(period_ids, kind)
     drafted: dict[UUID, Drafted] = {}
     new, changed = [], []
-    for target in targets:
+    for target in loading.load(claims):
         invoice = stored.get(target.period_id)
         drafted[target.period_id] = Drafted(target.period_id, invoice.id if invoice else None, None)
         if invoice is not None and invoice.status != InvoiceStatus.DRAFT:
@@ -145,6 +168,7 @@ def derive_and_write(period_ids: Iterable[UUID], *, actor: Actor, now: datetime)
             _refuse_unfinished(target, now)
             _refuse_unbillable(target)
             derivation = drafts.derive(target)
+            _refuse_unwanted(derivation)
         except BillingError as refusal:
             drafted[target.period_id] = Drafted(target.period_id, None, refusal)
             continue
@@ -161,7 +185,7 @@ def derive_and_write(period_ids: Iterable[UUID], *, actor: Actor, now: datetime)
 
 
 def _refuse_unfinished(target: Target, now: datetime) -> None:
-    if target.ends_at > now:
+    if target.claim.kind != InvoiceKind.CHANGE and target.ends_at > now:
         raise PeriodNotEnded("This period still runs; it can be previewed.", ends_at=target.ends_at.isoformat())
 
 
@@ -170,3 +194,11 @@ def _refuse_unbillable(target: Target) -> None:
         raise SubscriptionIncomplete("This subscription was never confirmed.")
     if not target.books.is_billable:
         raise NothingToBill("Nothing is chargeable in this period: it is a trial, or the subscription had ended.")
+
+
+def _refuse_unwanted(derivation: drafts.Derivation) -> None:
+    """Fees in advance are asked for in the middle of a period; what they come to less is left to its end."""
+    if derivation.target.claim.kind == InvoiceKind.CHANGE and derivation.subtotal_minor <= 0:
+        raise NothingToBill("No fee is due in advance.")
+    if derivation.target.claim.kind == InvoiceKind.FINAL and not derivation.lines:
+        raise NothingToBill("All use of the ended subscription is billed.")

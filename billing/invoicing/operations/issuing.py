@@ -13,8 +13,8 @@ from billing.accounts import actors, profiles
 from billing.accounts.actors import Act, Actor
 from billing.accounts.profiles import Profile
 from billing.infra import audit, locks, logs, outbox
-from billing.invoicing import drafts, followers, numbering, queries
-from billing.invoicing.errors import InvoiceVoid
+from billing.invoicing import bounds, drafts, followers, numbering, queries
+from billing.invoicing.errors import InvoiceBillsTwice, InvoiceVoid
 from billing.invoicing.operations import balancing, drafting, moving
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.money import format_minor
@@ -26,8 +26,9 @@ def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
 
     Use that is recorded later finds the period closed and goes to the next open one: no event is on two invoices or on
     none. The customer's balance pays as much of it as it can. Issuing an issued invoice returns it unchanged. Raises
-    ``InvoiceVoid``, ``PeriodNotEnded`` (an ``now`` before the period's end), ``PriceMissing``, ``AmountOutOfBounds``,
-    ``Busy``; then nothing is written and no number used.
+    ``InvoiceVoid``, ``PeriodNotEnded`` (an ``now`` before the period's end), ``NothingToBill`` (what it asked is on
+    another invoice by now), ``InvoiceBillsTwice``, ``PriceMissing``, ``AmountOutOfBounds``, ``Busy``; then nothing is
+    written and no number used.
     """
     actors.require(actor, Act.INVOICES, invoice.organization)
     with atomic():
@@ -37,18 +38,37 @@ def issue(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
             raise InvoiceVoid("A void invoice cannot be issued.")
         if stored.status != InvoiceStatus.DRAFT:
             return stored
-        if stored.period_id is None or stored.kind != InvoiceKind.CYCLE:
+        if stored.period_id is None:
             raise InvariantViolation(f"invoice {stored.id} is a draft of no period")
-        (drafted,) = drafting.derive_and_write([stored.period_id], actor=actor, now=now)
+        kind = InvoiceKind(stored.kind)
+        (drafted,) = drafting.derive_and_write([stored.period_id], actor=actor, now=now, kind=kind)
         if drafted.refusal is not None:
             raise drafted.refusal
         issued = queries.get_invoice(str(stored.id))
-        SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
+        twice = bounds.doubled(issued)
+        if twice is not None:
+            raise InvoiceBillsTwice(twice)
+        if kind == InvoiceKind.CYCLE:
+            SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
         _freeze(issued, actor=actor, now=now)
         balancing.apply(issued, actor=actor, now=now)
         settled = moving.settle(issued, now=now)
         followers.tell(settled, was=InvoiceStatus.DRAFT, now=now)
         return settled
+
+
+_FROZEN = (
+    "issuer",
+    "customer",
+    "status",
+    "issued_at",
+    "due_on",
+    "number",
+    "issue_due_at",
+    "held_at",
+    "parked_at",
+    "parked_reason",
+)
 
 
 def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
@@ -62,7 +82,9 @@ def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
     invoice.due_on = day + timedelta(days=_terms_days(profile))
     # The counter is locked from here to the commit: everything slow came before.
     invoice.number = numbering.next_number(series=numbering.series_of(organization), year=day.year)
-    invoice.save(update_fields=["issuer", "customer", "status", "issued_at", "due_on", "number"])
+    invoice.issue_due_at = invoice.held_at = invoice.parked_at = None
+    invoice.parked_reason = ""
+    invoice.save(update_fields=_FROZEN)
     audit.record(
         actor=actor.name,
         act="invoice.issue",

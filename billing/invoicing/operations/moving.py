@@ -56,9 +56,9 @@ def move(invoice: Invoice, status: InvoiceStatus, *, now: datetime) -> None:
     """Write the status, tell the outbox. The database refuses an edge that is not in ``statuses``, and so do we."""
     if not statuses.may_become(invoice.status, status):
         raise InvariantViolation(f"invoice {invoice.id} cannot go from {invoice.status} to {status}")
-    if Invoice.objects.filter(id=invoice.id, status=invoice.status).update(status=status) != 1:
+    if Invoice.objects.filter(id=invoice.id, status=invoice.status).update(status=status, issue_due_at=None) != 1:
         raise InvariantViolation(f"invoice {invoice.id} moved under the lock")
-    was, invoice.status = invoice.status, status
+    was, invoice.status, invoice.issue_due_at = invoice.status, status, None
     topic = f"invoice.{'reopened' if (was, status) == ('paid', 'issued') else status.value}"
     outbox.emit(organization_id=invoice.organization_id, topic=topic, payload=drafts.message(invoice), now=now)
     on_commit(partial(logs.event, topic, organization=invoice.organization_id, invoice=invoice.id))

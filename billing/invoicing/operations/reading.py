@@ -14,9 +14,9 @@ from billing.accounts.actors import Act, Actor
 from billing.infra import locks, logs
 from billing.invoicing import drafts, loading, queries
 from billing.invoicing.errors import InvoiceNotFound
-from billing.invoicing.loading import Target
+from billing.invoicing.loading import Claim, Target
 from billing.kernel.errors import BillingError
-from billing.models import Invoice, InvoiceStatus, Organization
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization
 
 
 def read_invoice(*, reference: str, actor: Actor) -> Invoice:
@@ -53,28 +53,27 @@ def refresh(invoices: Sequence[Invoice]) -> list[Invoice]:
 
     A draft that the books cannot price any more stays as it was and is logged: a reader should still see it.
     """
-    cycle = {i.period_id: i for i in invoices if i.status == InvoiceStatus.DRAFT and i.period_id is not None}
-    moved = {
-        derivation.target.organization_id
-        for derivation in _derivable(loading.load(cycle))
-        if not drafts.is_current(cycle[derivation.target.period_id], derivation)
-    }
-    if not moved:
+    stale = _stale(invoices)
+    if not stale:
         return list(invoices)
     with atomic():
-        locks.lock_organizations(moved)
-        stored = drafts.stored_by_period(cycle)
-        drafts.rewrite(
-            [
-                (stored[derivation.target.period_id], derivation)
-                for derivation in _derivable(loading.load(cycle))
-                if derivation.target.organization_id in moved
-                and stored[derivation.target.period_id].status == InvoiceStatus.DRAFT
-                and not drafts.is_current(stored[derivation.target.period_id], derivation)
-            ]
-        )
+        locks.lock_organizations({invoice.organization_id for invoice, _ in stale})
+        again = Invoice.objects.filter(id__in=[invoice.id for invoice, _ in stale]).prefetch_related("lines")
+        drafts.rewrite(_stale(again))
     anew = queries.with_lines(Invoice.objects.select_related("organization")).in_bulk([i.id for i in invoices])
     return [anew[i.id] for i in invoices]
+
+
+def _stale(invoices: Iterable[Invoice]) -> list[tuple[Invoice, drafts.Derivation]]:
+    """Those that are drafts and say something else than the books, with what the books say."""
+    found = {i.id: i for i in invoices if i.status == InvoiceStatus.DRAFT and i.period_id is not None}
+    claims = [Claim(i.period_id, InvoiceKind(i.kind), i.id) for i in found.values() if i.period_id is not None]
+    return [
+        (found[derivation.target.claim.invoice_id], derivation)
+        for derivation in _derivable(loading.load(claims))
+        if derivation.target.claim.invoice_id is not None
+        and not drafts.is_current(found[derivation.target.claim.invoice_id], derivation)
+    ]
 
 
 def _derivable(targets: Iterable[Target]) -> list[drafts.Derivation]:

@@ -28,8 +28,8 @@ def invoice(db: None) -> Invoice:
     start = factories.at("2026-01-01")
     organization = factories.sandbox(clock_at=start, name='#eval("1") $x$ *Acme* <b>', zone="Asia/Tokyo")
     subscription = onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=start)
-    clock.advance(organization=organization, to=factories.at("2026-02-02"), actor=OPERATOR)
-    return draft(subscription=subscription, actor=OPERATOR, now=factories.at("2026-02-02"))
+    clock.advance(organization=organization, to=factories.at("2026-02-01"), actor=OPERATOR)
+    return draft(subscription=subscription, actor=OPERATOR, now=factories.at("2026-02-01"))
 
 
 def test_a_draft_and_an_issued_invoice_are_documents_of_their_own(invoice: Invoice) -> None:

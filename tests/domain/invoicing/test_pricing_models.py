@@ -241,7 +241,7 @@ def test_late_use_over_three_invoices_comes_to_the_price_of_the_whole(currency: 
     # An issued invoice derives as it did, whatever was billed after it.
     for invoice in invoices:
         assert invoice.period_id is not None
-        (target,) = loading.load([invoice.period_id])
+        (target,) = loading.load([loading.Claim(invoice.period_id, invoice_id=invoice.id)])
         assert drafts.is_current(invoice, drafts.derive(target))
 
 

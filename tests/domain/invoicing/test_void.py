@@ -163,7 +163,7 @@ def test_raw_sql_takes_the_same_edges(acme: Customer, status: str, following: st
         Invoice.objects.update(status=status)
     sql = "UPDATE marketplace_invoices SET status = %s"
     if status == "draft" and following != "draft":
-        sql += ", number = 'X-1', issued_at = now()"
+        sql += ", number = 'X-1', issued_at = now(), issue_due_at = NULL"
     if status != "draft" and following == "draft":
         sql += ", number = NULL, issued_at = NULL"
 

@@ -132,7 +132,7 @@ def test_late_use_fills_the_minimum_that_was_billed(late: str, given_back: int) 
     april = books(
         charge(late, meter=CASES, terms=PLAN, service=march),
         stretches=on((TEAM, day(4, 1), None)),
-        late=(Life(march, march.span, False, ALONE),),
+        late=(Life(march, march.span, False, ALONE, is_invoiced=True),),
         billed=carried(first, 3),
     )
     (line,) = minimum_lines(april)

@@ -1,0 +1,52 @@
+"""What a coupon takes off: a share, or an amount, of all that a service period comes to before tax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from billing.invoicing.books import Discount, Life, LineDraft, PeriodBooks, PlanTerms
+from billing.invoicing.rating import Billed
+from billing.kernel.decimals import EXACT, ZERO
+
+HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """``amount_minor`` is what this invoice adds: not positive, unless a discount has become smaller. ``base_minor``
+    is what the service period comes to on all invoices, and ``billed`` what other invoices took off."""
+
+    terms: PlanTerms
+    base_minor: int
+    amount_minor: int
+    billed: Billed
+
+
+def off(books: PeriodBooks, life: Life, discount: Discount, lines: Iterable[LineDraft]) -> Off | None:
+    """The discount of ``life`` on the invoice of ``books``, whose other lines are ``lines``; None where it adds
+    nothing. Over all invoices the discount of a service period is its share of the whole, rounded once, half to even,
+    and never more than the whole: so no total turns negative by it."""
+    if not discount.covers(life.service.ordinal) or not life.stretches:
+        return None
+    billed = [part for part in books.billed if part.ordinal == life.service.ordinal]
+    base_minor = sum(part.amount_minor for part in billed if part.charge != "discount") + sum(
+        line.amount_minor for line in lines if life.service.starts_at <= line.starts_at < life.service.ends_at
+    )
+    before = [part for part in billed if part.charge == "discount"]
+    so_far = Billed(sum((part.quantity for part in before), ZERO), sum(part.amount_minor for part in before))
+    amount_minor = -_share(discount, base_minor) - so_far.amount_minor
+    if not amount_minor:
+        return None
+    last = max(life.stretches, key=lambda stretch: stretch.starts_at)
+    return Off(last.terms, base_minor, amount_minor, so_far)
+
+
+def _share(discount: Discount, base_minor: int) -> int:
+    if base_minor <= 0:
+        return 0
+    if discount.percent is None:
+        return min(discount.amount_minor or 0, base_minor)
+    share = EXACT.divide(EXACT.multiply(Decimal(base_minor), discount.percent), HUNDRED)
+    return int(share.to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT))
