@@ -419,9 +419,9 @@ def create_case_later(self: object, organization_id: str, fails: bool) -> None:
 def test_a_celery_task_delivered_twice_counts_once_and_a_failing_one_never(practice: Organization) -> None:
     name = str(uuid4())
     for _ in range(2):
-        create_case_later.apply([str(practice.id), False], task_id=name, throw=True)
+        create_case_later.apply((str(practice.id), False), task_id=name, throw=True)
     with pytest.raises(HostFailed):
-        create_case_later.apply([str(practice.id), True], throw=True)
+        create_case_later.apply((str(practice.id), True), throw=True)
     assert (cases(), used()) == (1, 1)
 
 
