@@ -1,6 +1,7 @@
 """Writing the customer's balance: money that we owe an organization, per currency. The caller holds its lock.
 
-Each entry but a payout is the other side of a payment row on an invoice, so an invoice's due amount has one rule.
+Each entry but a payout and money received for no invoice is the other side of a payment row on an invoice, so an
+invoice's due amount has one rule.
 """
 
 from __future__ import annotations
@@ -55,6 +56,34 @@ def pay_out(
         kind=BalanceKind.PAYOUT,
         amount_minor=-amount_minor,
         balance_after_minor=last.balance_after_minor - amount_minor,
+        provider=provider,
+        reference=reference,
+        reason=reason,
+        actor=actor[:120],
+        booked_at=now,
+    )
+
+
+def receive(
+    organization_id: UUID,
+    currency: str,
+    amount_minor: int,
+    *,
+    provider: str,
+    reference: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> BalanceEntry:
+    """Keep money that came for no invoice: the next one is paid from it."""
+    last = find_last(organization_id, currency)
+    return BalanceEntry.objects.create(
+        organization_id=organization_id,
+        currency=currency,
+        sequence=(last.sequence if last else 0) + 1,
+        kind=BalanceKind.RECEIVED,
+        amount_minor=amount_minor,
+        balance_after_minor=(last.balance_after_minor if last else 0) + amount_minor,
         provider=provider,
         reference=reference,
         reason=reason,

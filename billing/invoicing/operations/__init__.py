@@ -12,6 +12,7 @@ from billing.invoicing.operations.drafting import Drafted, Preview, draft, draft
 from billing.invoicing.operations.issuing import issue
 from billing.invoicing.operations.paying import pay, read_payments, refund
 from billing.invoicing.operations.reading import read_invoice, read_invoices, refresh
+from billing.invoicing.operations.receiving import give_back, is_given_back, keep, receive
 from billing.invoicing.operations.voiding import mark_uncollectible, void
 
 __all__ = [
@@ -22,9 +23,12 @@ __all__ = [
     "draft",
     "draft_change",
     "draft_many",
+    "give_back",
     "hold",
+    "is_given_back",
     "issue",
     "issue_due",
+    "keep",
     "mark_uncollectible",
     "pay",
     "pay_out",
@@ -35,6 +39,7 @@ __all__ = [
     "read_invoice",
     "read_invoices",
     "read_payments",
+    "receive",
     "refresh",
     "refund",
     "release",
