@@ -8,18 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.accounts.queries import Reference
-from billing.catalog import queries as catalog_queries
-from billing.lifecycle import change_plan, onboard, pending, quota, statuses, usage
+from billing.lifecycle import quota, upsert, usage
 from billing.lifecycle.quota import BillingQuotaOutcome
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization, Subscription
-from billing.subscriptions import operations as subscriptions_operations
 from billing.subscriptions import queries as subscriptions_queries
 
 __all__ = ["BillingQuotaOutcome", "BillingService"]
@@ -73,7 +70,6 @@ class BillingService:
         return usage.record(offers, now=now or timezone.now())
 
     @staticmethod
-    @transaction.atomic
     def upsert_subscription(
         organization: Reference,
         plan_code: str,
@@ -95,27 +91,18 @@ class BillingService:
         another by now, and nothing is changed. ``status`` is for operators and maps to a legal transition.
         """
         found = accounts_queries.resolve(organization)
-        at = _now(found, now)
-        plan = catalog_queries.find_current_plan(plan_code)
-        live = subscriptions_queries.find_live(found, plan.product) if plan is not None else None
-        believes_live = expected_subscription_id is not None or expected_version is not None
-        if believes_live and (live is None or expected_subscription_id not in (None, live.id)):
-            raise subscriptions_operations.StaleSubscription("Another subscription is current by now.")
-        if live is None or plan is None:
-            subscription = onboard.subscribe(
-                organization=found, plan_code=plan_code, actor=actor, now=at, currency=currency, starts_at=starts_at
-            )
-        else:
-            waits = (
-                change_plan.waits_for_period_end(live, plan, actor=actor) if at_period_end is None else at_period_end
-            )
-            change = pending.change_at_period_end if waits else change_plan.change_now
-            subscription = change(
-                subscription=live, plan_code=plan_code, actor=actor, now=at, expected_version=expected_version
-            )
-        if status is None:
-            return subscription
-        return statuses.set_status(subscription=subscription, status=status, actor=actor, now=at)
+        return upsert.upsert_subscription(
+            organization=found,
+            plan_code=plan_code,
+            actor=actor,
+            now=_now(found, now),
+            expected_subscription_id=expected_subscription_id,
+            expected_version=expected_version,
+            currency=currency,
+            starts_at=starts_at,
+            status=status,
+            at_period_end=at_period_end,
+        )
 
 
 def _now(organization: Organization, now: datetime | None) -> datetime:
