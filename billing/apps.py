@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     verbose_name = "Billing"
+
+    def ready(self) -> None:
+        from billing.invoicing import followers
+        from billing.lifecycle.collecting import operations as collecting_operations
+
+        followers.register(collecting_operations.follow)

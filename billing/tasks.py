@@ -19,6 +19,10 @@ from billing.infra import logs, refusals
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.lifecycle import renew
+from billing.lifecycle.collecting import operations as collecting_operations
+from billing.lifecycle.collecting import queries as collecting_queries
+from billing.mail import queries as mail_queries
+from billing.mail import sending as mail_sending
 from billing.notifications import dispatch
 from billing.notifications import queries as notifications_queries
 from billing.reporting import doctor
@@ -159,3 +163,43 @@ def deliver_webhooks(endpoint_id: str) -> int:
 def prune_webhook_log() -> int:
     """Drop what is too old of the log of deliveries; returns how many deliveries went."""
     return dispatch.prune(now=timezone.now())
+
+
+# Organizations that one sweep hands out. A task that no worker had time for is dropped before the next sweeps have sent
+# it several times over: what it is about is still due, and found again.
+COLLECT_SWEEP_MAX = 5000
+COLLECT_EXPIRES_SECONDS = 60
+
+
+@shared_task(name="billing.tasks.collect_due")
+def collect_due() -> int:
+    """Hand every organization that collecting has something to do for to ``collect_organization``; returns how many."""
+    due = collecting_queries.list_due_organizations(now=timezone.now(), limit=COLLECT_SWEEP_MAX)
+    for organization_id in due:
+        collect_organization.apply_async((str(organization_id),), expires=COLLECT_EXPIRES_SECONDS)
+    return len(due)
+
+
+@shared_task(name="billing.tasks.collect_organization")
+def collect_organization(organization_id: str) -> int:
+    """Charge, remind and stop service where that is due; returns how many things happened."""
+    return len(collecting_operations.run(organization_id=UUID(organization_id), now=timezone.now()))
+
+
+MAIL_SWEEP_MAX = 500
+MAIL_EXPIRES_SECONDS = 30
+
+
+@shared_task(name="billing.tasks.send_due_mail")
+def send_due_mail() -> int:
+    """Hand every message that is due to ``send_mail``; returns how many there were."""
+    due = mail_queries.list_due(now=timezone.now(), limit=MAIL_SWEEP_MAX)
+    for mail_id in due:
+        send_mail.apply_async((str(mail_id),), expires=MAIL_EXPIRES_SECONDS)
+    return len(due)
+
+
+@shared_task(name="billing.tasks.send_mail")
+def send_mail(mail_id: str) -> bool:
+    """Send one message if it is due; returns whether it was handed to the server."""
+    return mail_sending.send(mail_id=UUID(mail_id), clock=timezone.now)

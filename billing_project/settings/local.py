@@ -8,5 +8,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-key-for-this-machine-only")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 BILLING_ENVIRONMENT = env.str("BILLING_ENVIRONMENT", default="sandbox")
+# On the console, where its owner reads it.
+BILLING_MAIL_ENABLED = True
 # Compressing every file would make the first start seconds longer, and saves nothing on this machine.
 STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}}
