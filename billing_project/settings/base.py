@@ -96,7 +96,8 @@ def _database() -> dict[str, Any]:
             "prepare_threshold": 2,
             "application_name": "countinghouse",
             # Statements here are short and many: compiling one costs more than it saves.
-            "options": "-c jit=off -c lock_timeout=2000 -c idle_in_transaction_session_timeout=60000",
+            # The time zone is Django's: asked for at the start, it costs no statement of its own.
+            "options": "-c timezone=UTC -c jit=off -c lock_timeout=2000 -c idle_in_transaction_session_timeout=60000",
         },
     }
 
@@ -149,6 +150,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "issue": {"task": "billing.tasks.issue_due_invoices", "schedule": 60.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
     "seal": {"task": "billing.tasks.seal_ledgers", "schedule": 60.0},
+    "collect": {"task": "billing.tasks.collect_due", "schedule": 30.0},
+    "mail": {"task": "billing.tasks.send_due_mail", "schedule": 15.0},
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
     "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},
@@ -171,7 +174,17 @@ SESSION_COOKIE_HTTPONLY = True
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = "/"
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
+
+# --- E-mail: EMAIL_URL is like smtp+tls://user:password@mail.example.com:587 ---
+
+# A server that does not answer must not hold a worker for long.
+EMAIL_TIMEOUT = 20
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+# Without a server what would be sent is recorded as skipped, rather than printed where nobody reads it.
+BILLING_MAIL_ENABLED = bool(env.str("EMAIL_URL", default=""))
+BILLING_MAIL_FROM = env.str("BILLING_MAIL_FROM", default="billing@localhost")
+# What is written to sandbox organizations is recorded and not sent, unless this says so.
+BILLING_MAIL_SANDBOX = env.bool("BILLING_MAIL_SANDBOX", default=False)
 
 REST_FRAMEWORK: dict[str, Any] = {
     # Who may call is settled in billing/api/endpoint.py; the only plain views of the framework are public pages.
@@ -211,6 +224,11 @@ BILLING_GRACE_HOURS = env.int("BILLING_GRACE_HOURS", default=24)
 BILLING_JUMP_FACTOR = env.int("BILLING_JUMP_FACTOR", default=10)
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
+# Days after a charge failed, or an invoice was overdue, on which it is charged or reminded of again.
+BILLING_DUNNING_DAYS: list[int] = env.list("BILLING_DUNNING_DAYS", cast=int, default=[1, 3, 5, 7])
+# Days after that until the subscription is past due, and then until it ends; without the latter it never does.
+BILLING_DUNNING_GRACE_DAYS = env.int("BILLING_DUNNING_GRACE_DAYS", default=14)
+BILLING_PAST_DUE_CANCEL_DAYS: int | None = env.int("BILLING_PAST_DUE_CANCEL_DAYS", default=0) or None
 # Lets webhooks go to plain HTTP and to this machine or a private network, though never to a cloud's metadata. For
 # development, and where the receivers and everybody who may set one are the operator's own.
 BILLING_WEBHOOKS_ALLOW_LOCAL = env.bool("BILLING_WEBHOOKS_ALLOW_LOCAL", default=False)
