@@ -63,12 +63,9 @@ class PlanReader:
         fields.finish()
         return plan
 
-    def _base_fee(self, fields: Fields) -> Literal["arrears"]:
+    def _base_fee(self, fields: Fields) -> Literal["arrears", "advance"]:
         timing = fields.choice("base_fee", ("arrears", "advance"), default="arrears")
-        if timing == "advance":
-            reason = f"{fields.where}: base_fee: advance is not billed by this release; only arrears is accepted"
-            self.problems.add(fields.line_of("base_fee"), reason)
-        return "arrears"
+        return "advance" if timing == "advance" else "arrears"
 
     def _prices(self, fields: Fields) -> tuple[PriceSpec, ...]:
         credit_node, price_node, minimum_node = (fields.node(key) for key in ("credit_price", "price", "minimum"))

@@ -85,7 +85,6 @@ def test_the_head_that_the_cases_build_on_is_sound() -> None:
         (PLAN + "    order: -1\n", 9, "plan pro: order must not be negative"),
         (PLAN + "    order: 99999999999999999999\n", 9, "plan pro: order must be at most 32000"),
         (PLAN + "    billing_period: weekly\n", 9, "must be one of month, quarter, year, not 'weekly'"),
-        (PLAN + "    base_fee: advance\n", 9, "base_fee: advance is not billed by this release"),
         (PLAN + "    base_fee: later\n", 9, "must be one of arrears, advance, not 'later'"),
         (PLAN + "    allowance_every: year\n", 9, "must be one of month, period, not 'year'"),
         (PLAN + "    trial_days: 731\n", 9, "trial_days must be at most 730"),

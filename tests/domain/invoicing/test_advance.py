@@ -1,0 +1,255 @@
+"""Fees in advance: billed when a period begins, and set right by what then happens."""
+
+import random
+from datetime import datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+
+from billing.accounts import actors
+from billing.accounts.actors import SYSTEM
+from billing.catalog import operations as catalog_operations
+from billing.catalog import parsing
+from billing.invoicing import operations as invoicing
+from billing.lifecycle import agenda, cancel, change_plan, clock, onboard, pause, pending
+from billing.models import Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
+from billing.reporting import doctor
+from tests.support import factories
+from tests.support.factories import at
+
+pytestmark = pytest.mark.django_db
+OPERATOR = actors.operator("ada")
+TEXT = """\
+default_plan: small
+events:
+  task: [tasks]
+plans:
+  small:
+    price: {USD: "30.00", JPY: 3000}
+    base_fee: advance
+    entitlements: *use
+  large:
+    price: {USD: "90.00", JPY: 9000}
+    base_fee: advance
+    entitlements: *use
+  arrears:
+    price: {USD: "60.00", JPY: 6000}
+    entitlements: *use
+  minimum:
+    price: {USD: "30.00", JPY: 3000}
+    minimum: {USD: "40.00", JPY: 4000}
+    base_fee: advance
+    entitlements: *use
+  trial:
+    price: {USD: "30.00", JPY: 3000}
+    base_fee: advance
+    trial_days: 14
+    entitlements: *use
+"""
+USE = """
+      tasks:
+        limit: 0
+        cadence: billing_period
+        on_limit: overage
+        overage_price: {USD: {rate: "1.00"}, JPY: {rate: 100}}"""
+
+
+@pytest.fixture
+def acme(db: None) -> Organization:
+    catalog_operations.sync(spec=parsing.load(TEXT.replace(" *use", USE)), actor="test", now=at("2026-01-01"))
+    return factories.sandbox(clock_at=at("2026-03-01"))
+
+
+def told(invoice: Invoice) -> list[tuple[str, int]]:
+    return [(line.description, line.amount_minor) for line in invoice.lines.all()]
+
+
+def invoices(kind: str | None = None) -> list[Invoice]:
+    found = Invoice.objects.exclude(status="void").order_by("issued_at", "number")
+    return list(found.filter(kind=kind) if kind else found)
+
+
+def to(acme: Organization, when: str) -> None:
+    clock.advance(organization=acme, to=at(when), actor=OPERATOR)
+
+
+def join(acme: Organization, plan: str = "small") -> Subscription:
+    assert acme.clock_at is not None
+    return onboard.subscribe(organization=acme, plan_code=plan, actor=OPERATOR, now=acme.clock_at)
+
+
+def test_the_first_fee_is_asked_at_once_and_the_next_when_its_period_begins(acme: Organization) -> None:
+    join(acme)
+    (first,) = invoices()
+    assert (first.kind, first.status, first.issue_due_at) == ("change", "draft", at("2026-03-01"))
+    to(acme, "2026-03-01 00:00:01")
+    (first,) = invoices()
+    assert first.status == "issued"
+    assert told(first) == [("Small, base fee, 1 Mar 2026 – 31 Mar 2026", 3000)]
+    to(acme, "2026-04-01 23:59:59")
+    (_, second) = invoices()
+    assert (second.kind, second.status) == ("cycle", "draft")
+    assert told(second) == [("Small, base fee, 1 Apr 2026 – 30 Apr 2026", 3000)]
+    to(acme, "2026-04-02")
+    assert [each.status for each in invoices()] == ["issued", "issued"]
+    assert doctor.verify() == []
+
+
+def test_an_upgrade_is_asked_at_once_to_the_second(acme: Organization) -> None:
+    subscription = join(acme)
+    to(acme, "2026-03-11")
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-03-11"))
+    to(acme, "2026-03-11 00:00:01")
+    (_, change) = invoices()
+    seconds = Fraction(21, 31)
+    assert told(change) == [
+        ("Small, base fee, time not used, 11 Mar 2026 – 31 Mar 2026", 968 - 3000),
+        ("Large, base fee (part of a period), 11 Mar 2026 – 31 Mar 2026", round(9000 * seconds)),
+    ]
+    to(acme, "2026-04-02")
+    last = invoices()[-1]
+    assert told(last) == [("Large, base fee, 1 Apr 2026 – 30 Apr 2026", 9000)]
+    assert doctor.verify() == []
+
+
+def test_a_change_for_less_is_given_back_on_the_next_invoice(acme: Organization) -> None:
+    subscription = join(acme, "large")
+    to(acme, "2026-03-16")
+    change_plan.change_now(subscription=subscription, plan_code="small", actor=OPERATOR, now=at("2026-03-16"))
+    to(acme, "2026-04-02")
+    (_, cycle) = invoices()
+    assert [amount for _, amount in told(cycle)] == [4355 - 9000, round(3000 * Fraction(16, 31)), 3000]
+    assert cycle.total_minor == 4355 - 9000 + 1548 + 3000
+    assert cycle.status == "paid"
+
+
+def test_leaving_at_once_gives_the_rest_back_as_balance(acme: Organization) -> None:
+    subscription = join(acme)
+    to(acme, "2026-03-11")
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-03-11"))
+    to(acme, "2026-03-12")
+    (_, last) = invoices()
+    assert (last.total_minor, last.status) == (968 - 3000, "paid")
+    assert doctor.verify() == []
+
+
+def test_leaving_at_the_end_of_a_period_leaves_an_invoice_of_nothing(acme: Organization) -> None:
+    subscription = join(acme)
+    pending.cancel_at_period_end(subscription=subscription, actor=OPERATOR, now=at("2026-03-01"))
+    to(acme, "2026-04-03")
+    (_, last) = invoices()
+    assert told(last) == [("Small, base fee (billed in advance), 1 Mar 2026 – 31 Mar 2026", 0)]
+    assert last.status == "paid"
+    to(acme, "2026-06-03")
+    assert len(invoices()) == 2
+    assert doctor.verify() == []
+
+
+def test_a_trial_is_followed_by_the_first_fee(acme: Organization) -> None:
+    join(acme, "trial")
+    assert invoices() == []
+    to(acme, "2026-03-16 01:00:00")
+    (first,) = invoices()
+    assert (first.kind, [amount for _, amount in told(first)]) == ("cycle", [3000])
+    assert first.lines.get().starts_at == at("2026-03-15")
+    assert doctor.verify() == []
+
+
+def test_from_arrears_to_advance_and_back(acme: Organization) -> None:
+    subscription = join(acme, "arrears")
+    assert invoices() == []
+    to(acme, "2026-03-16")
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-03-16"))
+    pending.change_at_period_end(subscription=subscription, plan_code="arrears", actor=OPERATOR, now=at("2026-03-16"))
+    to(acme, "2026-05-03")
+    change, march, april = invoices()
+    assert [amount for _, amount in told(change)] == [round(9000 * Fraction(16, 31))]
+    assert [amount for _, amount in told(march)] == [round(6000 * Fraction(15, 31))]
+    assert [amount for _, amount in told(april)] == [6000]
+    assert doctor.verify() == []
+
+
+def test_the_minimum_counts_what_was_billed_in_advance(acme: Organization) -> None:
+    join(acme, "minimum")
+    to(acme, "2026-04-02")
+    (_, cycle) = invoices()
+    assert [(line.charge, line.amount_minor) for line in cycle.lines.all()] == [("base", 3000), ("minimum", 1000)]
+    to(acme, "2026-05-02")
+    assert [line.charge for line in invoices()[-1].lines.all()] == ["base", "minimum"]
+
+
+def test_a_void_brings_both_periods_again(acme: Organization) -> None:
+    join(acme)
+    to(acme, "2026-04-02")
+    (_, cycle) = invoices()
+    invoicing.void(invoice=cycle, actor=SYSTEM, reason="wrong address", now=at("2026-04-02"))
+    to(acme, "2026-05-02 01:00:00")
+    april, may = periods(2, 3)
+    # April's own invoice found its fee on none; drafted anew, March's has nothing of it left to ask.
+    assert (sum_of(april), sum_of(may)) == (3000, 3000)
+    march = SubscriptionPeriod.objects.get(ordinal=1)
+    again = invoicing.draft(subscription=march.subscription, period=march, actor=SYSTEM, now=at("2026-05-02 01:00:00"))
+    assert told(again) == [("Small, base fee (billed in advance), 1 Mar 2026 – 31 Mar 2026", 0)]
+    # After a void it is a human who issues.
+    assert again.issue_due_at is None
+
+
+def periods(*ordinals: int) -> list[SubscriptionPeriod]:
+    return [SubscriptionPeriod.objects.get(ordinal=each) for each in ordinals]
+
+
+def sum_of(period: SubscriptionPeriod) -> int:
+    lines = InvoiceLine.objects.filter(
+        charge="base", starts_at__gte=period.starts_at, starts_at__lt=period.ends_at
+    ).exclude(invoice__status__in=["draft", "void"])
+    return sum(line.amount_minor for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_over_all_invoices_each_stretch_costs_its_seconds(acme: Organization, seed: int) -> None:
+    """Changes, pauses and the end at random: whatever was billed when, the sum is what was lived."""
+    chance = random.Random(seed)  # noqa: S311 - a walk, not a secret
+    now = at("2026-03-01")
+    fees = {"small": 3000, "large": 9000, "arrears": 6000}
+    plan = chance.choice(list(fees))
+    subscription = join(acme, plan)
+    lived: list[tuple[datetime, str | None]] = [(now, plan)]
+    paused = False
+    for _ in range(chance.randint(3, 9)):
+        now += timedelta(seconds=chance.choice([1, 3600, 86400 * 3, 86400 * 11, 86400 * 26]) + chance.randint(0, 99))
+        clock.advance(organization=acme, to=now, actor=OPERATOR)
+        subscription.refresh_from_db()
+        if paused or chance.random() < 0.2:
+            (pause.resume if paused else pause.pause)(subscription=subscription, actor=OPERATOR, now=now)
+            paused = not paused
+        else:
+            plan = chance.choice(list(fees))
+            change_plan.change_now(subscription=subscription, plan_code=plan, actor=OPERATOR, now=now)
+        if lived[-1][1] != (on := None if paused else plan):
+            lived.append((now, on))
+    end = now + timedelta(days=chance.randint(1, 40), seconds=7)
+    clock.advance(organization=acme, to=end, actor=OPERATOR)
+    subscription.refresh_from_db()
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=end)
+    clock.advance(organization=acme, to=end + timedelta(days=40), actor=OPERATOR)
+    lived.append((end, None))
+    assert not Invoice.objects.filter(status="draft").exists()
+    for period in SubscriptionPeriod.objects.order_by("ordinal"):
+        expected = 0
+        for (begins, on), (ends, _) in pairwise(lived):
+            seconds = (min(ends, period.ends_at) - max(begins, period.starts_at)).total_seconds()
+            if on is not None and seconds > 0:
+                whole = (period.nominal_ends_at - period.starts_at).total_seconds()
+                expected += round(Fraction(fees[on]) * Fraction(int(seconds), int(whole)))
+        assert sum_of(period) == expected, period
+    assert doctor.verify() == []
+
+
+def test_the_agenda_has_nothing_left(acme: Organization) -> None:
+    join(acme)
+    to(acme, "2026-05-20")
+    assert all(
+        source.next_due(acme.id) is None or source.next_due(acme.id) > at("2026-05-20")  # type: ignore[operator]
+        for source in agenda.SOURCES
+    )
