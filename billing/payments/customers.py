@@ -15,7 +15,7 @@ REFERENCE_LENGTH_MAX = 120
 
 
 class CustomerTaken(Conflict):
-    """The provider's customer stands for another organization, or the organization for another customer."""
+    """The provider's customer stands for another organization."""
 
     code = "provider_customer_taken"
 
@@ -54,20 +54,17 @@ def ensure(organization: Organization, *, now: datetime) -> str:
 
 
 def link(organization: Organization, *, provider: str, reference: str, now: datetime) -> bool:
-    """Note who a customer is; whether that is news. Raises ``CustomerTaken``."""
-    if _is_linked(organization, provider, reference):
-        return False
+    """Note who a customer is; whether that is news. An organization keeps the first that it has.
+
+    Raises ``CustomerTaken`` where the customer is another organization.
+    """
     try:
         with atomic():
             ProviderCustomer.objects.create(
                 organization=organization, provider=provider, reference=reference, created_at=now
             )
     except IntegrityError as error:
-        if _is_linked(organization, provider, reference):
+        if find_organization(provider, reference) in (None, organization):
             return False
         raise CustomerTaken(f"{reference} and this organization do not belong together.") from error
     return True
-
-
-def _is_linked(organization: Organization, provider: str, reference: str) -> bool:
-    return ProviderCustomer.objects.filter(organization=organization, provider=provider, reference=reference).exists()

@@ -14,11 +14,13 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEvent:
-    """``customer_reference`` is the provider's name for the organization, "" where it names none."""
+    """``customer_reference`` is the provider's name for the organization, "" where it names none. Of two events of one
+    second the one of the higher ``rank`` is the later."""
 
     subject: str
     at: datetime
     customer_reference: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
