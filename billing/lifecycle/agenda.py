@@ -15,6 +15,8 @@ from billing.accounts.actors import Actor
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.lifecycle import renew
+from billing.lifecycle.collecting import operations as collecting_operations
+from billing.lifecycle.collecting import queries as collecting_queries
 from billing.lifecycle.happenings import Happening
 from billing.models import Invoice
 
@@ -48,8 +50,16 @@ class Issuing:
         return [_told(invoice, now) for invoice in moved]
 
 
-# At one instant in this order: a period's draft is there before it could be issued.
-SOURCES: Sequence[Source] = (Renewals(), Issuing())
+class Collecting:
+    def next_due(self, organization_id: UUID) -> datetime | None:
+        return collecting_queries.next_due(organization_id)
+
+    def run(self, organization_id: UUID, *, now: datetime, actor: Actor) -> list[Happening]:
+        return collecting_operations.run(organization_id=organization_id, now=now)
+
+
+# At one instant in this order: a period's draft is there before it could be issued, and issued before it is collected.
+SOURCES: Sequence[Source] = (Renewals(), Issuing(), Collecting())
 
 
 def run_until(organization_id: UUID, *, to: datetime, actor: Actor, at: Clock) -> list[Happening]:

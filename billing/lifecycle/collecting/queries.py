@@ -92,7 +92,10 @@ def ending(*, now: datetime, organization_id: UUID | None = None) -> QuerySet[Co
 
 
 def next_due(organization_id: UUID) -> datetime | None:
-    """When collecting next has something to do for an organization; None if never, as things stand."""
+    """When collecting next has something to do for an organization; None if never, as things stand.
+
+    Not before a sandbox's own time: what waited for something else, as the end of a grace does for a pause, is done now.
+    """
     own = Collection.objects.filter(organization_id=organization_id)
     asked = ChargeAttempt.objects.filter(organization_id=organization_id, status=ChargeStatus.STARTED)
     instants: Iterable[datetime | None] = (
@@ -101,7 +104,9 @@ def next_due(organization_id: UUID) -> datetime | None:
         own.filter(_GRACE, grace_ends_at__isnull=False).aggregate(at=Min("grace_ends_at"))["at"],
         own.filter(_ENDING, cancels_at__isnull=False).aggregate(at=Min("cancels_at"))["at"],
     )
-    return min(filter(None, instants), default=None)
+    due_at = min(filter(None, instants), default=None)
+    clock_at = Organization.objects.values_list("clock_at", flat=True).get(id=organization_id) if due_at else None
+    return max(filter(None, (due_at, clock_at)), default=None)
 
 
 def list_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
