@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from billing.catalog import contents, diffing, impact, storage
 from billing.catalog.compiled import CompiledPlan
@@ -242,8 +242,8 @@ def list_stored(new: dict[str, MeterSpec]) -> dict[str, diffing.Stored]:
 
 
 def used_plan_ids(plan_ids: Collection[UUID]) -> set[UUID]:
-    """Those of the versions that somebody is or was subscribed to."""
-    subscribed = Subscription.objects.filter(plan=OuterRef("pk"))
+    """Those of the versions that somebody is or was subscribed to, or will be when a period ends."""
+    subscribed = Subscription.objects.filter(Q(plan=OuterRef("pk")) | Q(pending_plan=OuterRef("pk")))
     spanned = PlanSpan.objects.filter(plan=OuterRef("pk"))
     plans = Plan.objects.filter(Exists(subscribed) | Exists(spanned), pk__in=plan_ids)
     return set(plans.values_list("pk", flat=True))

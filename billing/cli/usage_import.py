@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -14,11 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import click
-
 from billing.accounts import queries as accounts_queries
 from billing.catalog import queries as catalog_queries
-from billing.cli import output
+from billing.cli import output, progress
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.errors import Busy, Invalid
 from billing.metering import importing
@@ -194,7 +191,7 @@ def run(plan: Plan) -> Report:
     """
     report = _begin(plan, is_dry_run=False)
     began = time.perf_counter()
-    with plan.file.open("rb") as stream, _progress("Counting", report.survey.uses) as advance:
+    with plan.file.open("rb") as stream, progress.bar("Counting", report.survey.uses) as advance:
         uses = importing.iterate_uses(stream, plan.layout, is_ordered=report.survey.is_ordered)
         for batch in _batches(uses, plan.batch):
             offers = [
@@ -213,7 +210,7 @@ def _begin(plan: Plan, *, is_dry_run: bool) -> Report:
     for _, meter in plan.layout.meters:
         if meter not in declared:
             raise MeterUndeclared(f"The catalog declares no event {meter!r}.", field="map")
-    with plan.file.open("rb") as stream, _progress("Checking", plan.file.stat().st_size) as advance:
+    with plan.file.open("rb") as stream, progress.bar("Checking", plan.file.stat().st_size) as advance:
         survey = importing.survey(_Watched(stream, advance) if sys.stderr.isatty() else stream, plan.layout)
     tallies = {
         meter: MeterTally(uses=each.uses, skipped=each.skipped, quantity=each.quantity)
@@ -249,16 +246,6 @@ class _Watched:
         line = self._stream.readline(size)
         self._advance(len(line))
         return line
-
-
-@contextmanager
-def _progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, where a person watches it; else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda steps: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=max(1, length // 200)) as bar:
-        yield bar.update
 
 
 def _instant_or_none(at: datetime | None) -> str | None:

@@ -48,7 +48,7 @@ class Span(NamedTuple):
         return int((self.ends_at - self.starts_at).total_seconds())
 
 
-_MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.YEAR: 12}
+MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.YEAR: 12}
 # PostgreSQL could say infinity, Python could not read it back.
 LIFETIME = Span(datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
@@ -67,7 +67,7 @@ def boundary(anchor_at: datetime, *, zone: ZoneInfo, interval: Interval, index: 
     if index == 0:
         return anchor_at
     local = anchor_at.astimezone(zone)
-    months = local.year * 12 + local.month - 1 + index * _MONTHS[interval]
+    months = local.year * 12 + local.month - 1 + index * MONTHS[interval]
     year, month0 = divmod(months, 12)
     day = min(local.day, calendar.monthrange(year, month0 + 1)[1])
     wall = local.replace(tzinfo=None, year=year, month=month0 + 1, day=day, fold=0)

@@ -18,7 +18,13 @@ MAY_WAIT = (*SERVED, Status.PAST_DUE, Status.PAUSED)
 
 
 def change_at_period_end(
-    *, subscription: Subscription, plan_code: str, actor: Actor, now: datetime, expected_version: int | None = None
+    *,
+    subscription: Subscription,
+    plan_code: str,
+    actor: Actor,
+    now: datetime,
+    expected_version: int | None = None,
+    reason: str = "",
 ) -> Subscription:
     """Move to the current version of a plan when the running period ends. Takes the place of whatever was pending.
 
@@ -32,7 +38,15 @@ def change_at_period_end(
         change_plan.check_offer(current, plan, is_operator=is_operator)
         pending = None if plan.id == current.plan_id else plan
         operations.update(current, pending_plan=pending, cancel_at_period_end=False)
-        tell(current, "subscription.change_scheduled", actor=actor, at=now, plan=plan.code, plan_version=plan.version)
+        tell(
+            current,
+            "subscription.change_scheduled",
+            actor=actor,
+            at=now,
+            reason=reason,
+            plan=plan.code,
+            plan_version=plan.version,
+        )
     return queries.get_subscription(subscription.id)
 
 

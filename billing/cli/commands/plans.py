@@ -15,6 +15,7 @@ from billing.catalog.diffing import FieldChange, PlanChange, Step
 from billing.catalog.operations import SyncReport
 from billing.catalog.schema import CatalogSpec
 from billing.cli import environment, output
+from billing.cli.commands import plans_migrate
 from billing.cli.output import Answer, answers
 from billing.kernel.money import format_minor
 from billing.models import Plan
@@ -25,7 +26,7 @@ _file = click.argument("file", required=False, type=click.Path(path_type=Path))
 
 @click.group("plans")
 def command() -> None:
-    """The catalog: check, compare and sync plans.yaml, list plans.
+    """The catalog: check, compare and sync plans.yaml, list plans, move subscribers to newer versions.
 
     FILE is by default the one of the setting BILLING_PLANS_FILE. A bad file is refused whole.
     """
@@ -89,6 +90,9 @@ def list_plans() -> Answer:
     rows = [(p.code, p.version, p.name, p.billing_period, _prices(p), p.credit_allowance, _state(p)) for p in plans]
     text = output.table(header, rows, right=("version", "credits")) if plans else "The catalog is empty."
     return Answer(document, text)
+
+
+command.add_command(plans_migrate.command)
 
 
 def _load(file: Path | None) -> CatalogSpec:
