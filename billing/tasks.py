@@ -46,6 +46,19 @@ def draft_due_invoices() -> int:
     return found
 
 
+# Use is told up to 35 days late, and a sweep may be missed.
+FINALS_LOOKED_FOR = timedelta(days=40)
+
+
+@shared_task(name="billing.tasks.draft_finals")
+def draft_finals() -> int:
+    """Draft final invoices that a crash kept from being drafted with the use they bill; returns how many."""
+    now = timezone.now()
+    found = invoicing_queries.list_unbilled_finals(ended_after=now - FINALS_LOOKED_FOR, limit=DRAFT_CHUNK)
+    drafted = invoicing_operations.draft_finals(period_ids=found, actor=actors.system("draft"), now=now)
+    return sum(outcome.invoice_id is not None for outcome in drafted)
+
+
 @shared_task(name="billing.tasks.draft_chunk")
 def draft_chunk(period_ids: Sequence[str]) -> int:
     """Draft the invoices of these periods; returns how many have one. One that cannot be drafted is logged with its

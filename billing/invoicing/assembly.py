@@ -48,7 +48,8 @@ def assemble(books: PeriodBooks) -> tuple[LineDraft, ...]:
     lines = (*_base(books), *_overage(books, charges), *_credits(books, charges))
     if not books.only_advance:
         lines = (*lines, *_minimum(books, lines))
-        lines = lines or tuple(_base_line(books, fee) for fee in fees.nothing_more(books))
+        if books.is_cycle and not lines:
+            lines = tuple(_base_line(books, fee) for fee in fees.nothing_more(books))
     return (*lines, *_discounts(books, lines))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -55,7 +56,8 @@ def load(wanted: Iterable[Wanted]) -> dict[int, tuple[BilledPart, ...]]:
     found: dict[int, list[BilledPart]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(_LOAD, [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []])
-        for claim, *identity, quantity, amount_minor, starts_at, ends_at, rate, of_seconds, seconds, here in cursor:
+        for row in cursor:
+            claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here = row
             fee = None if starts_at is None else BilledFee(starts_at, ends_at, rate, seconds, of_seconds)
-            found[claim].append(BilledPart(*identity, quantity, amount_minor, fee, here))
+            found[claim].append(replace(BilledPart(*identity), fee=fee, quantity_here=here))
     return {claim: tuple(parts) for claim, parts in found.items()}

@@ -183,6 +183,8 @@ class PeriodBooks:
     billed: tuple[BilledPart, ...] = ()
     ahead: Life | None = None
     only_advance: bool = False
+    # Every other kind of invoice exists for what it asks; a period's own says so where nothing is asked.
+    is_cycle: bool = True
     discounts: tuple[Discount, ...] = ()
     plans: Mapping[tuple[str, int], PlanTerms] = field(default_factory=dict)
 

@@ -215,6 +215,7 @@ def _target(claim: Claim, period: SubscriptionPeriod, loaded: _Loaded, carried: 
             billed=carried,
             ahead=None if following is None else _life(following, ended_at, spans, terms, currency),
             only_advance=is_change,
+            is_cycle=claim.kind == InvoiceKind.CYCLE,
             discounts=loaded.discounts.get(period.subscription_id, ()),
             plans={(each.code, each.version): each for each in (terms[span.plan_id, currency] for span in spans)},
         ),

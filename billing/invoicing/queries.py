@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet
 
 from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
@@ -107,6 +108,32 @@ def find_current_period(subscription_id: UUID, now: datetime) -> SubscriptionPer
     return SubscriptionPeriod.objects.filter(
         subscription_id=subscription_id, starts_at__lte=now, ends_at__gt=now
     ).first()
+
+
+_UNBILLED_FINALS = """
+SELECT period.id FROM organization_subscriptions AS subscription
+JOIN subscription_periods AS period ON period.subscription_id = subscription.id AND period.closed_at IS NOT NULL
+JOIN organizations AS organization ON organization.id = subscription.organization_id AND NOT organization.is_sandbox
+WHERE subscription.ended_at > %s AND EXISTS (
+    SELECT FROM billing_usage_charges AS charge WHERE charge.billed_period_id = period.id
+) AND (
+    SELECT sum(charge.overage + charge.credit_deficit) FROM billing_usage_charges AS charge
+    WHERE charge.billed_period_id = period.id
+) <> (
+    SELECT coalesce(sum(line.quantity), 0) FROM marketplace_invoices AS invoice
+    JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id AND line.charge IN ('overage', 'credits')
+    WHERE invoice.period_id = period.id AND invoice.status <> 'void'
+)
+ORDER BY period.organization_id, period.id LIMIT %s
+"""
+
+
+def list_unbilled_finals(*, ended_after: datetime, limit: int) -> list[UUID]:
+    """Closed periods of subscriptions that ended after ``ended_after`` with use that no invoice, and no draft, bills.
+    Sandboxes are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNBILLED_FINALS, [ended_after, limit])
+        return [period_id for (period_id,) in cursor.fetchall()]
 
 
 def list_issue_due_organizations(*, now: datetime, limit: int) -> list[UUID]:

@@ -12,14 +12,18 @@ from typing import TypeVar
 
 from django.db import transaction
 
+from billing.accounts.actors import system
 from billing.infra import locks
+from billing.invoicing import operations as invoicing_operations
 from billing.kernel.errors import Busy
 from billing.lifecycle import renew
-from billing.metering import operations, queries
+from billing.metering import judging, operations, queries
 from billing.metering.decisions import RenewalDue
+from billing.metering.judging import Judgement
 from billing.metering.offers import GuardReading, Offer, Outcome
 from billing.models import Organization
 
+LATE_USE = system("late-use")
 Answer = TypeVar("Answer")
 
 
@@ -30,14 +34,25 @@ class RenewalStuck(Busy):
 
 
 def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
-    """As ``metering.operations.record``. Raises ``RenewalStuck`` where a period is missing that renewal does not
-    give."""
-    return _renewing(lambda: operations.record(offers, now=now), [offer.organization for offer in offers], now)
+    """As ``metering.operations.record``, and the final invoice of use that was told after its subscription's last one.
+
+    Raises ``RenewalStuck`` where a period is missing that renewal does not give.
+    """
+    outcomes = _renewing(lambda: operations.record(offers, now=now), [offer.organization for offer in offers], now)
+    closed = {each.event.billed_period_id for each in outcomes if each.bills_closed and each.event is not None}
+    if closed:
+        invoicing_operations.draft_finals(period_ids=closed, actor=LATE_USE, now=now)
+    return outcomes
 
 
 def preview(offer: Offer, *, now: datetime) -> Outcome:
     """What ``record`` would answer; counts nothing."""
     return _renewing(lambda: queries.preview(offer, now=now), [offer.organization], now)
+
+
+def judge(offers: Sequence[Offer], *, now: datetime) -> list[Judgement]:
+    """What ``record`` would answer to one organization's offers, and what stands before them; counts nothing."""
+    return _renewing(lambda: judging.judge(offers, now=now), [offer.organization for offer in offers], now)
 
 
 def read_guards(organization: Organization, meter: str, *, now: datetime) -> tuple[GuardReading, ...]:

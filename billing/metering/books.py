@@ -241,10 +241,14 @@ def period_at(subscription: SubscriptionRow, at: datetime) -> PeriodRow | None:
     return None
 
 
-def open_period_from(subscription: SubscriptionRow, period: PeriodRow) -> PeriodRow | None:
-    """The period whose invoice bills use of ``period``: itself, or the first later one that is not closed."""
-    later = (p for p in subscription.periods if p.ordinal >= period.ordinal and p.closed_at is None)
-    return min(later, key=lambda p: p.ordinal, default=None)
+def billing_period_of(subscription: SubscriptionRow, period: PeriodRow) -> PeriodRow | None:
+    """The period that bills use of ``period``: itself, or the first later one that is not closed. Where all are closed
+    and no more will come, the last, by a final invoice."""
+    later = (p for p in subscription.periods if p.ordinal >= period.ordinal)
+    unclosed = min((p for p in later if p.closed_at is None), key=lambda p: p.ordinal, default=None)
+    if unclosed is None and subscription.ended_at is not None:
+        return max(subscription.periods, key=lambda p: p.ordinal)
+    return unclosed
 
 
 def span_at(subscription: SubscriptionRow, at: datetime) -> SpanRow | None:

@@ -25,7 +25,7 @@ from billing.metering.books import (
     SpanRow,
     SubscriptionRow,
     Window,
-    open_period_from,
+    billing_period_of,
     period_at,
     span_at,
 )
@@ -37,6 +37,7 @@ from billing.metering.offers import (
     Offer,
     Outcome,
     Refusal,
+    Standing,
 )
 
 SERVED = ("trialing", "active")
@@ -113,12 +114,18 @@ class Decider:
 
     def read(self, meter: str, at: datetime) -> tuple[GuardReading, ...] | None:
         """All guards of ``meter`` as they stand; None where no subscription answers for it. Changes nothing."""
+        standing = self.stand(meter, at)
+        return None if standing is None else standing.guards
+
+    def stand(self, meter: str, at: datetime) -> Standing | None:
+        """What answers for ``meter`` at ``at``; None where no subscription does. Changes nothing."""
         subscription = self.books.subscription_at(self.catalog.product_of[meter], at)
         terms = self._terms(subscription, at) if subscription is not None else None
         if subscription is None or terms is None:
             return None
         guards = self._guards(terms.span, meter)
-        return self._readings(guards, self._windows(subscription, meter, terms.period, guards, at))
+        windows = self._windows(subscription, meter, terms.period, guards, at)
+        return Standing(subscription.id, terms.span.plan_id, self._readings(guards, windows))
 
     def _repeat(self, offer: Offer, known: KnownEvent) -> Outcome:
         if known.fingerprint == offer.fingerprint().hex():
@@ -148,7 +155,7 @@ class Decider:
             # Told minutes ahead of the clock, and the period of then has not begun: it stands in the one that runs.
             at = self.now
             period = period_at(subscription, at)
-        billed = open_period_from(subscription, period) if period is not None else None
+        billed = billing_period_of(subscription, period) if period is not None else None
         if period is None or billed is None:
             if subscription.status in SERVED:
                 raise RenewalDue
@@ -225,6 +232,7 @@ class Decider:
                 f"billing:quota-exceeded:{priced.key}",
                 f"{priced.key}: {plain(due)} credits are needed and {plain(due - deficit)} are there.",
                 priced.key,
+                deficit,
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         event = EventView(
@@ -242,7 +250,8 @@ class Decider:
             recorded_at=self.now,
         )
         self._book(offer, event, guards, windows, account, shares)
-        return Outcome(offer, "accepted", event, None, self._readings(guards, windows))
+        readings = self._readings(guards, windows)
+        return Outcome(offer, "accepted", event, None, readings, bills_closed=billed.closed_at is not None)
 
     def _book(
         self,

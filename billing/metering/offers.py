@@ -98,13 +98,23 @@ class GuardReading(NamedTuple):
         return None if self.limit is None else max(ZERO, self.limit - self.used - self.reserved)
 
 
+class Standing(NamedTuple):
+    """What answers for a meter at an instant: subscription, plan version, and all guards as they stand."""
+
+    subscription_id: UUID
+    plan_id: UUID
+    guards: tuple[GuardReading, ...]
+
+
 class Refusal(NamedTuple):
-    """Why not: a stable code, the ``billing:…`` note, a sentence, and the entitlement that said so."""
+    """Why not: a stable code, the ``billing:…`` note, a sentence, the entitlement that said so, and the credits that
+    were missing where that was why."""
 
     code: str
     note: str
     message: str
     entitlement: str = ""
+    credits_short: Decimal = ZERO
 
 
 class Outcome(NamedTuple):
@@ -115,6 +125,8 @@ class Outcome(NamedTuple):
     event: EventView | None
     refusal: Refusal | None
     guards: tuple[GuardReading, ...] = ()
+    # The period that bills it has its invoice out already: a final invoice has to follow.
+    bills_closed: bool = False
 
     @property
     def code(self) -> str:

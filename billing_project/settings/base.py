@@ -147,6 +147,7 @@ CELERY_TIMEZONE = "UTC"
 # Beat only wakes the sweeps; what they do stands in rows, so a missed or doubled wake-up changes nothing.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
+    "final": {"task": "billing.tasks.draft_finals", "schedule": 3600.0},
     "issue": {"task": "billing.tasks.issue_due_invoices", "schedule": 60.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
     "seal": {"task": "billing.tasks.seal_ledgers", "schedule": 60.0},
@@ -234,6 +235,10 @@ BILLING_PAST_DUE_CANCEL_DAYS: int | None = env.int("BILLING_PAST_DUE_CANCEL_DAYS
 BILLING_WEBHOOKS_ALLOW_LOCAL = env.bool("BILLING_WEBHOOKS_ALLOW_LOCAL", default=False)
 # Who collects money: "stub" (test payment methods, no network) or "stripe".
 BILLING_PROVIDER = env.str("BILLING_PROVIDER", default="stub")
+BILLING_STRIPE_API_KEY = env.str("BILLING_STRIPE_API_KEY", default="")
+BILLING_STRIPE_API_BASE = env.str("BILLING_STRIPE_API_BASE", default="https://api.stripe.com")
+# Signing secrets of the webhook endpoint, by commas: two while one replaces the other.
+BILLING_STRIPE_WEBHOOK_SECRETS: list[str] = env.list("BILLING_STRIPE_WEBHOOK_SECRETS", default=[])
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs: one JSON object a line on standard error ---

@@ -8,7 +8,15 @@ drafting twice, from two places, or after a crash gives one invoice with the sam
 from billing.invoicing.operations.automatic import ISSUING, hold, issue_due, release
 from billing.invoicing.operations.balancing import pay_out, read_balance
 from billing.invoicing.operations.crediting import credit, read_credit_note, read_credit_notes
-from billing.invoicing.operations.drafting import Drafted, Preview, draft, draft_change, draft_many, preview
+from billing.invoicing.operations.drafting import (
+    Drafted,
+    Preview,
+    draft,
+    draft_change,
+    draft_finals,
+    draft_many,
+    preview,
+)
 from billing.invoicing.operations.issuing import issue
 from billing.invoicing.operations.paying import pay, read_payments, refund
 from billing.invoicing.operations.reading import read_invoice, read_invoices, refresh
@@ -22,6 +30,7 @@ __all__ = [
     "credit",
     "draft",
     "draft_change",
+    "draft_finals",
     "draft_many",
     "give_back",
     "hold",

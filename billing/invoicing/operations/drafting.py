@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -103,6 +103,24 @@ def draft_change(*, subscription: Subscription, actor: Actor, now: datetime) -> 
         if drafted.refusal is not None:
             raise drafted.refusal
         return queries.get_invoice(str(drafted.invoice_id))
+
+
+def draft_finals(*, period_ids: Collection[UUID], actor: Actor, now: datetime) -> list[Drafted]:
+    """Draft a final invoice for each of these last periods of ended subscriptions, whose own invoices are out, from
+    the use that none of them bills. Use that is free, or billed, asks for none."""
+    organizations = Organization.objects.filter(
+        id__in=SubscriptionPeriod.objects.filter(id__in=list(period_ids)).values("organization_id")
+    )
+    for organization in organizations:
+        actors.require(actor, Act.INVOICES, organization)
+    with atomic():
+        locks.lock_organizations(each.id for each in organizations)
+        return derive_and_write(
+            period_ids,
+            actor=actor,
+            now=max((each.clock_at or now for each in organizations), default=now),
+            kind=InvoiceKind.FINAL,
+        )
 
 
 def preview(

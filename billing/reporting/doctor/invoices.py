@@ -24,35 +24,40 @@ INVOICES = (
     ),
     Invariant(
         name="invoices-bill-all-charges",
-        sentence="An issued invoice has a line for each usage charge of its period, of equal quantity, and no other.",
+        sentence="A period's issued invoices bill each of its usage charges, in equal quantity, and nothing else.",
         hint="Bill what is missing on the next invoice, or credit what is too much.",
         sql="""
             WITH issued AS (
+                -- Of an ended subscription, the draft of a final invoice bills what was told late.
                 SELECT invoice.id, invoice.period_id FROM marketplace_invoices AS invoice
-                WHERE :of(invoice) AND invoice.kind = 'cycle' AND invoice.status NOT IN ('draft', 'void')
+                JOIN subscription_periods AS period ON period.id = invoice.period_id AND period.closed_at IS NOT NULL
+                WHERE :of(invoice) AND invoice.status <> 'void'
+                    AND (invoice.kind = 'final' OR invoice.kind = 'cycle' AND invoice.status <> 'draft')
+            ), closed AS (
+                SELECT DISTINCT period_id FROM issued
             ), charged AS (
-                SELECT issued.id AS invoice_id, kind.charge, charge.plan_id,
+                SELECT closed.period_id, kind.charge, charge.plan_id,
                     CASE kind.charge WHEN 'overage' THEN charge.meter END AS meter, period.starts_at,
                     sum(CASE kind.charge WHEN 'overage' THEN charge.overage ELSE charge.credit_deficit END) AS quantity
-                FROM issued
-                JOIN billing_usage_charges AS charge ON charge.billed_period_id = issued.period_id
+                FROM closed
+                JOIN billing_usage_charges AS charge ON charge.billed_period_id = closed.period_id
                 JOIN subscription_periods AS period ON period.id = charge.service_period_id
                 CROSS JOIN (VALUES ('overage'), ('credits')) AS kind (charge)
                 GROUP BY 1, 2, 3, 4, 5
             ), billed AS (
-                SELECT line.invoice_id, line.charge, line.plan_id, line.meter, line.starts_at,
+                SELECT issued.period_id, line.charge, line.plan_id, line.meter, line.starts_at,
                     sum(line.quantity) AS quantity
                 FROM issued JOIN marketplace_invoice_lines AS line ON line.invoice_id = issued.id
                 WHERE line.charge IN ('overage', 'credits')
                 GROUP BY 1, 2, 3, 4, 5
             )
-            SELECT coalesce(charged.invoice_id, billed.invoice_id) AS invoice_id,
+            SELECT coalesce(charged.period_id, billed.period_id) AS period_id,
                 coalesce(charged.charge, billed.charge) AS charge,
                 coalesce(charged.plan_id, billed.plan_id) AS plan_id, coalesce(charged.meter, billed.meter) AS meter,
                 coalesce(charged.starts_at, billed.starts_at) AS starts_at,
                 charged.quantity AS charged, billed.quantity AS billed
             FROM charged
-            FULL JOIN billed ON billed.invoice_id = charged.invoice_id AND billed.charge = charged.charge
+            FULL JOIN billed ON billed.period_id = charged.period_id AND billed.charge = charged.charge
                 AND billed.plan_id = charged.plan_id AND coalesce(billed.meter, '') = coalesce(charged.meter, '')
                 AND billed.starts_at = charged.starts_at
             WHERE coalesce(charged.quantity, 0) <> coalesce(billed.quantity, 0)
