@@ -16,7 +16,7 @@ from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.errors import Invalid
-from billing.models import BillingProfile, Organization, TaxTreatment
+from billing.models import BillingProfile, CollectionMethod, Organization, TaxTreatment
 
 ADDRESS_LINES_MAX = 6
 RATE_MAX = Decimal(100)
@@ -29,7 +29,10 @@ TAXED = (TaxTreatment.EXCLUSIVE, TaxTreatment.INCLUSIVE)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """All of a billing profile. ``tax_rate`` is per cent; ``tax_note`` says why nothing is taxed."""
+    """All of a billing profile. ``tax_rate`` is per cent; ``tax_note`` says why nothing is taxed.
+
+    By ``collection`` invoices are charged when they are issued (``automatic``), or sent and waited for (``manual``).
+    """
 
     legal_name: str = ""
     address: Sequence[str] = ()
@@ -41,6 +44,7 @@ class Profile:
     tax_label: str = ""
     tax_note: str = ""
     payment_terms_days: int | None = None
+    collection: str = CollectionMethod.MANUAL.value
 
 
 def find_profile(organization: Organization) -> BillingProfile | None:
@@ -90,6 +94,7 @@ def of_row(row: BillingProfile | None) -> Profile:
         tax_label=row.tax_label,
         tax_note=row.tax_note,
         payment_terms_days=row.payment_terms_days,
+        collection=row.collection,
     )
 
 
@@ -108,6 +113,7 @@ def as_dict(profile: Profile) -> dict[str, Any]:
             "note": profile.tax_note,
         },
         "payment_terms_days": profile.payment_terms_days,
+        "collection": profile.collection,
     }
 
 
@@ -125,6 +131,8 @@ def _checked(profile: Profile) -> Profile:
     days = profile.payment_terms_days
     if days is not None and not 0 <= days <= TERMS_DAYS_MAX:
         raise Invalid(f"Payment terms are 0 to {TERMS_DAYS_MAX} days.", field="payment_terms_days")
+    if profile.collection not in CollectionMethod.values:
+        raise Invalid(f"Invoices are collected by {' or '.join(CollectionMethod.values)}.", field="collection")
     treatment, rate, label, note = _tax(profile, vat_number)
     return Profile(
         legal_name=text(profile.legal_name, "legal_name", 200),
@@ -137,6 +145,7 @@ def _checked(profile: Profile) -> Profile:
         tax_label=label,
         tax_note=note,
         payment_terms_days=days,
+        collection=profile.collection,
     )
 
 

@@ -37,6 +37,7 @@ class ProfileRequest(Request, frozen=True):
     purchase_order: Text = ""
     tax: TaxRequest = TaxRequest()
     payment_terms_days: Annotated[int, Meta(ge=0, le=profiles.TERMS_DAYS_MAX)] | None = None
+    collection: Literal["automatic", "manual"] = "manual"
 
     def read(self) -> Profile:
         rate: Decimal = self.tax.rate.value if self.tax.rate else ZERO
@@ -51,6 +52,7 @@ class ProfileRequest(Request, frozen=True):
             tax_label=self.tax.label,
             tax_note=self.tax.note,
             payment_terms_days=self.payment_terms_days,
+            collection=self.collection,
         )
 
 

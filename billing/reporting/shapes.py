@@ -385,3 +385,53 @@ class ProfileDocument(TypedDict):
     purchase_order: str
     tax: TaxDocument
     payment_terms_days: int | None
+    collection: str
+
+
+class LimitDocument(TypedDict):
+    """A guard as it stood before the decision. ``limit`` null: unlimited; ``window`` null: for life, or a yes or no."""
+
+    entitlement: str
+    enabled: bool
+    limit: str | None
+    used: str
+    reserved: str
+    cadence: str
+    window: SpanDocument | None
+
+
+class DecidedPlan(TypedDict):
+    code: str
+    version: int
+
+
+class RequirementDocument(TypedDict):
+    """What was asked, the answer, what it was judged by, and what would have made it pass."""
+
+    event: str
+    entitlement: str
+    quantity: str
+    allowed: bool
+    code: str
+    note: str
+    message: str
+    subscription: str | None
+    plan: DecidedPlan | None
+    limits: list[LimitDocument]
+    usage_event: str | None
+    duplicate: bool
+    remedies: list[dict[str, str]]
+
+
+class DecisionDocument(TypedDict):
+    """``organization`` is null where nothing could be read at all. ``records``: the use was counted, if allowed."""
+
+    id: str
+    organization: str | None
+    allowed: bool
+    notes: list[str]
+    evaluation_required: bool
+    governance_required: bool
+    records: bool
+    requirements: list[RequirementDocument]
+    decided_at: str

@@ -18,7 +18,7 @@ from billing.cli.parameters import INSTANT, QUANTITY, Text
 from billing.kernel.decimals import ZERO
 from billing.lifecycle import tenants
 from billing.lifecycle.tenants import Profile, Tenant
-from billing.models import Subscription, TaxTreatment
+from billing.models import CollectionMethod, Subscription, TaxTreatment
 from billing.reporting import representations
 from billing.subscriptions import queries as subscriptions_queries
 
@@ -99,6 +99,9 @@ def bootstrap(
 @click.option("--tax-label", type=Text(40, length_min=0), help="What the tax is called. [default: Tax]")
 @click.option("--tax-note", type=Text(300, length_min=0), help="Why nothing is taxed.")
 @click.option("--terms-days", "payment_terms_days", type=click.IntRange(0, 365), help="Days from issue to due.")
+@click.option(
+    "--collection", type=click.Choice(CollectionMethod.values), help="Charged at issue, or paid by the due date."
+)
 @answers()
 def profile(organization: str, **given: Any) -> Answer:
     """Show the billing profile, or change what is given of it; with --tax all of the tax is as given."""
@@ -126,6 +129,7 @@ def profile(organization: str, **given: Any) -> Answer:
         ("tax", f"{tax['label']} {tax['rate']} % {tax['treatment']}".strip() if stored.tax_rate else tax["treatment"]),
         ("note", stored.tax_note),
         ("terms", "as usual" if stored.payment_terms_days is None else f"{stored.payment_terms_days} days"),
+        ("collection", stored.collection),
     ]
     return Answer(document, output.pairs(rows))
 

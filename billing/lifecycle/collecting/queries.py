@@ -94,7 +94,7 @@ def ending(*, now: datetime, organization_id: UUID | None = None) -> QuerySet[Co
 def next_due(organization_id: UUID) -> datetime | None:
     """When collecting next has something to do for an organization; None if never, as things stand.
 
-    Not before a sandbox's own time: what waited for something else, as the end of a grace does for a pause, is done now.
+    Not before a sandbox's own time: what waited meanwhile, as the end of grace does for a pause, is due now.
     """
     own = Collection.objects.filter(organization_id=organization_id)
     asked = ChargeAttempt.objects.filter(organization_id=organization_id, status=ChargeStatus.STARTED)

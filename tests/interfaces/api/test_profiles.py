@@ -14,6 +14,7 @@ PROFILE: dict[str, Any] = {
     "vat_number": "DE123456789",
     "tax": {"treatment": "exclusive", "rate": "19", "label": "VAT"},
     "payment_terms_days": 30,
+    "collection": "automatic",
 }
 
 
