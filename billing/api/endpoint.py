@@ -213,7 +213,7 @@ class ApiView(APIView):
 
         def act() -> HttpResponse:
             answer = handler(self, call, **path)
-            return answer if isinstance(answer, HttpResponse) else _render(answer)
+            return answer if isinstance(answer, HttpResponse) else render(answer)
 
         key = call.idempotency_key if spec.idempotent else None
         if key is None:
@@ -253,7 +253,8 @@ def _fingerprint(request: HttpRequest, media_type: str, document: Any) -> bytes:
     return hashlib.sha256(_encode_sorted(said)).digest()
 
 
-def _render(answer: Answer) -> HttpResponse:
+def render(answer: Answer) -> HttpResponse:
+    """The response that says ``answer``."""
     response = HttpResponse(
         _encode(answer.body), status=answer.status, content_type="application/json", headers=dict(answer.headers)
     )

@@ -25,6 +25,7 @@ _PATH_PARAMETERS = {
     "invoice_id": "The invoice's id or number; `.csv` after it asks for CSV.",
     "credit_note_id": "The credit note's id or number; `.csv` after it asks for CSV.",
     "key_id": "The key's id.",
+    "decision_id": "The decision's id.",
     "endpoint_id": "The webhook endpoint's id.",
     "message_id": "The message's id, which its receiver knows as `webhook-id`.",
 }

@@ -9,6 +9,7 @@ from billing.api import (
     journeys,
     organizations,
     plans,
+    policy,
     profiles,
     quotas,
     settlement,
@@ -27,6 +28,8 @@ _INVOICE = "billing/invoices/<str:invoice_id>"
 urlpatterns = [
     path("schema", schema_view, name="api-schema"),
     path("docs", DocsView.as_view(), name="api-docs"),
+    path("policy/placements/evaluate", policy.EvaluatePlacement.as_view()),
+    path("policy/decisions/<str:decision_id>", policy.DecisionDetail.as_view()),
     path("billing/plans", plans.Plans.as_view()),
     path("billing/usage", usage.Usage.as_view()),
     path("billing/organizations", organizations.Organizations.as_view()),

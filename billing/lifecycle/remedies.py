@@ -1,0 +1,162 @@
+"""What would have made a refused use pass: waiting, buying credits, another plan and its price. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from billing.accounts import queries as accounts_queries
+from billing.catalog import queries as catalog_queries
+from billing.catalog.compiled import CompiledPlan
+from billing.kernel import money
+from billing.kernel.decimals import ZERO, plain
+from billing.kernel.periods import LIFETIME, MONTHS, Interval, boundary
+from billing.metering import judging
+from billing.metering.judging import Alternative
+from billing.metering.offers import Offer, Refusal, Standing
+from billing.models import Organization, Plan, Status, Subscription
+from billing.subscriptions import queries as subscriptions_queries
+from billing.subscriptions.queries import DEFAULT_PRODUCT
+
+Remedy = dict[str, str]
+
+# A live subscription that serves nobody needs no other plan.
+_UNSERVED = {Status.INCOMPLETE: "confirm", Status.PAST_DUE: "pay", Status.PAUSED: "resume"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that was asked for: an offer, or the entitlement that decides it alone. ``entitlement`` is named where
+    the caller named it."""
+
+    offer: Offer | None
+    entitlement: str
+    refusal: Refusal | None
+    standing: Standing | None
+
+
+def list_remedies(organization: Organization, needs: Sequence[Need], *, now: datetime) -> list[list[Remedy]]:
+    """For each need what would make it pass, soonest first; nothing for those that passed.
+
+    ``change_plan`` and ``subscribe`` name the plan on sale that costs least by the month, in the organization's
+    currency, among those under which *all* needs of the product would pass.
+    """
+    at = accounts_queries.now_for(organization, now)
+    shop = catalog_queries.list_plans_for_shop()
+    products = catalog_queries.products_by_meter()
+    by_product: dict[str, list[Need]] = defaultdict(list)
+    for need in needs:
+        by_product[_product(need, products, shop)].append(need)
+    found: dict[int, list[Remedy]] = {}
+    for product, its_needs in by_product.items():
+        if all(need.refusal is None for need in its_needs):
+            continue
+        live = subscriptions_queries.find_live(organization, product)
+        plans = [plan for plan in shop if plan.product == product and (live is None or plan.id != live.plan_id)]
+        upgrade = _upgrade(organization, live, plans, its_needs, product=product, now=now, at=at)
+        for need in its_needs:
+            found[id(need)] = _remedies(need, live, its_needs, upgrade)
+    return [found.get(id(need), []) if need.refusal else [] for need in needs]
+
+
+def _remedies(need: Need, live: Subscription | None, needs: Sequence[Need], upgrade: list[Remedy]) -> list[Remedy]:
+    refusal = need.refusal
+    if refusal is None or not refusal.note or refusal.note.startswith("billing:error:"):
+        return []
+    if live is not None and live.status in _UNSERVED:
+        return [{"action": _UNSERVED[Status(live.status)]}]
+    remedies: list[Remedy] = []
+    if refusal.code == "insufficient_credits" and live is not None:
+        remedies += _purchase(live, refusal.credits_short)
+    return [*remedies, *_wait(need, refusal, needs), *upgrade]
+
+
+def _wait(need: Need, refusal: Refusal, needs: Sequence[Need]) -> list[Remedy]:
+    """Until the window ends, where all that was asked of the meter fits a new one."""
+    if need.offer is None or need.standing is None or refusal.code != "quota_exceeded":
+        return []
+    asked = sum((each.offer.quantity for each in needs if each.offer and each.offer.meter == need.offer.meter), ZERO)
+    return [
+        {"action": "wait", "until": guard.ends_at.isoformat().replace("+00:00", "Z")}
+        for guard in need.standing.guards
+        if guard.key == refusal.entitlement
+        and guard.ends_at is not None
+        and guard.ends_at != LIFETIME.ends_at
+        and (guard.limit is None or asked <= guard.limit)
+    ]
+
+
+def _purchase(live: Subscription, credits: Decimal) -> list[Remedy]:
+    rate = catalog_queries.credit_rate(live.plan, live.currency)
+    if rate is None or credits <= ZERO:
+        return []
+    price = money.format_minor(money.to_minor(rate * credits, live.currency), live.currency)
+    return [{"action": "buy_credits", "credits": plain(credits), "price": price, "currency": live.currency}]
+
+
+def _upgrade(
+    organization: Organization,
+    live: Subscription | None,
+    plans: Sequence[Plan],
+    needs: Sequence[Need],
+    *,
+    product: str,
+    now: datetime,
+    at: datetime,
+) -> list[Remedy]:
+    currency = live.currency if live else organization.currency
+    sold = [plan for plan in plans if _is_sold(plan, currency)]
+    keys = [need.entitlement for need in needs if need.entitlement]
+    offers = [need.offer for need in needs if need.offer is not None]
+    zone = ZoneInfo(organization.zone)
+    compiled = {plan.id: catalog_queries.compiled_plan(plan.id, plan.content_digest) for plan in sold}
+    sold = [plan for plan in sold if all(_includes(compiled[plan.id], key) for key in keys)]
+    if offers:
+        alternatives = [
+            Alternative(
+                compiled[plan.id],
+                plan.credit_allowance,
+                boundary(at, zone=zone, interval=Interval(plan.billing_period), index=1),
+            )
+            for plan in sold
+        ]
+        admitting = judging.list_admitting(offers, alternatives, product=product, now=now)
+        ids = {plan.id for plan in admitting}
+        sold = [plan for plan in sold if plan.id in ids]
+    if not sold:
+        return []
+    cheapest = min(sold, key=lambda plan: (_by_month(plan, currency), plan.code))
+    return [
+        {
+            "action": "change_plan" if live else "subscribe",
+            "plan": cheapest.code,
+            "price": money.format_minor(catalog_queries.base_fee_minor(cheapest, currency), currency),
+            "currency": currency,
+            "billing_period": cheapest.billing_period,
+        }
+    ]
+
+
+def _includes(plan: CompiledPlan, key: str) -> bool:
+    return plan.booleans.get(key, key in plan.meters_by_key)
+
+
+def _is_sold(plan: Plan, currency: str) -> bool:
+    prices = {price.currency for price in plan.prices.all()}
+    return not prices or currency in prices
+
+
+def _by_month(plan: Plan, currency: str) -> Decimal:
+    fee_minor = catalog_queries.base_fee_minor(plan, currency)
+    return Decimal(fee_minor) / MONTHS[Interval(plan.billing_period)]
+
+
+def _product(need: Need, products: dict[str, str], shop: Sequence[Plan]) -> str:
+    if need.offer is not None:
+        return products.get(need.offer.meter, DEFAULT_PRODUCT)
+    listing = (plan.product for plan in shop if any(each.key == need.entitlement for each in plan.entitlements.all()))
+    return next(listing, DEFAULT_PRODUCT)
