@@ -13,7 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, prefetch_related_objects
 
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
@@ -98,6 +98,8 @@ def prepare(
     """
     actors.require(actor, Act.SUBSCRIPTIONS, organization)
     plan = catalog_queries.get_plan(target or source)
+    # Once, and not for each subscriber.
+    prefetch_related_objects([plan], "prices")
     if target_version not in (None, plan.version):
         raise PlanMoved(f"The current version of {plan.code} is {plan.version}, not {target_version}.")
     versions = list(Plan.objects.filter(code=source))
