@@ -7,24 +7,27 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.conf import settings
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from billing.accounts import actors
 from billing.credits import sealing
 from billing.infra import logs, refusals
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
-from billing.lifecycle import renew
+from billing.lifecycle import provider_events, renew
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.collecting import queries as collecting_queries
 from billing.mail import queries as mail_queries
 from billing.mail import sending as mail_sending
 from billing.notifications import dispatch
 from billing.notifications import queries as notifications_queries
+from billing.payments import inbox
 from billing.reporting import doctor
 from billing.subscriptions import queries as subscriptions_queries
 
@@ -216,3 +219,37 @@ def send_due_mail() -> int:
 def send_mail(mail_id: str) -> bool:
     """Send one message if it is due; returns whether it was handed to the server."""
     return mail_sending.send(mail_id=UUID(mail_id), clock=timezone.now)
+
+
+# Events that one sweep hands out; what is left over is found by the next, a few seconds later.
+PROVIDER_SWEEP_MAX = 500
+PROVIDER_EXPIRES_SECONDS = 60
+
+
+def send(task: Task[Any, Any], *arguments: str) -> None:
+    """Wake a worker for work that stands in rows. Where no broker answers, the next sweep finds it."""
+    try:
+        task.apply_async(arguments)
+    except (OperationalError, OSError) as error:
+        logs.event("task.not_sent", level=logging.WARNING, error=error, task=task.name)
+
+
+@shared_task(name="billing.tasks.process_due_provider_events")
+def process_due_provider_events() -> int:
+    """Hand every provider's event that waits to ``process_provider_event``; returns how many there were."""
+    due = inbox.list_due(now=timezone.now(), limit=PROVIDER_SWEEP_MAX)
+    for event_id in due:
+        process_provider_event.apply_async((str(event_id),), expires=PROVIDER_EXPIRES_SECONDS)
+    return len(due)
+
+
+@shared_task(name="billing.tasks.process_provider_event")
+def process_provider_event(event_id: str) -> str:
+    """Apply one event of a provider, unless it does not wait any more; returns its status."""
+    return str(provider_events.process(event_id=UUID(event_id), now=timezone.now()) or "")
+
+
+@shared_task(name="billing.tasks.prune_provider_events")
+def prune_provider_events() -> int:
+    """Drop the bodies of providers' events that were dealt with long ago; returns how many."""
+    return inbox.prune(now=timezone.now())

@@ -32,6 +32,7 @@ class Act(StrEnum):
     CATALOG = "catalog"
     CLOCK = "clock"
     VERIFY = "verify"
+    PROVIDERS = "providers"
 
 
 ALL_REGIONS = "*"
@@ -187,6 +188,7 @@ _WORDS: Mapping[Act, str] = {
     Act.CATALOG: "change the catalog",
     Act.CLOCK: "move a sandbox clock",
     Act.VERIFY: "verify the books",
+    Act.PROVIDERS: "see and replay what providers told",
 }
 
 

@@ -36,7 +36,7 @@ QueryT_co = TypeVar("QueryT_co", covariant=True)
 Handler = TypeVar("Handler", bound=Callable[..., "HttpResponse | Answer"])
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_NO_CALLER = Caller(actors.ANONYMOUS)
+NO_CALLER = Caller(actors.ANONYMOUS)
 _SPEC = "_endpoint_spec"
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -206,7 +206,7 @@ class ApiView(APIView):
             )
         handler, spec = self.handlers[method]
         at = timezone.now()
-        caller = _NO_CALLER if spec.public else authentication.authenticate(request, at)
+        caller = NO_CALLER if spec.public else authentication.authenticate(request, at)
         query: Any = wire.convert_query(request.META.get("QUERY_STRING", ""), spec.query)
         media_type, document = _document(request, spec)
         call = Call(request, caller, at, _body(spec, media_type, document), query)
@@ -254,6 +254,7 @@ def _fingerprint(request: HttpRequest, media_type: str, document: Any) -> bytes:
 
 
 def render(answer: Answer) -> HttpResponse:
+    """The response of an answer."""
     """The response that says ``answer``."""
     response = HttpResponse(
         _encode(answer.body), status=answer.status, content_type="application/json", headers=dict(answer.headers)

@@ -75,7 +75,8 @@ def page(
     following = None
     if len(rows) > len(shown):
         cursor = base64.urlsafe_b64encode(msgspec.json.encode(key(shown[-1]))).decode()
-        parameters = urlencode([("limit", str(query.size)), ("cursor", cursor)])
+        filters = [(name, str(value)) for name, value in request.GET.items() if name not in ("limit", "cursor")]
+        parameters = urlencode([*filters, ("limit", str(query.size)), ("cursor", cursor)])
         following = f"{request.build_absolute_uri(request.path)}?{parameters}"
     return {"results": [show(row) for row in shown], "next": following}
 

@@ -27,6 +27,8 @@ _PATH_PARAMETERS = {
     "key_id": "The key's id.",
     "decision_id": "The decision's id.",
     "endpoint_id": "The webhook endpoint's id.",
+    "provider": "The provider's code: `stub` or `stripe`.",
+    "event_reference": "The event's id, ours or the provider's.",
     "message_id": "The message's id, which its receiver knows as `webhook-id`.",
 }
 _SECURITY = {
@@ -48,6 +50,8 @@ _PHRASES = {
     413: "Body too large",
     415: "Wrong content type",
     422: "Invalid, naming the field",
+    429: "Too many failures: wait",
+    502: "The payment provider does not answer, or says no",
     503: "Busy or unavailable: try again",
 }
 

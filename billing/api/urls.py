@@ -11,6 +11,7 @@ from billing.api import (
     plans,
     policy,
     profiles,
+    providers,
     quotas,
     settlement,
     subscriptions,
@@ -77,4 +78,10 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/billing-profile", profiles.BillingProfile.as_view()),
     path(f"{_ORGANIZATION}/balance", credit_notes.Balance.as_view()),
     path(f"{_ORGANIZATION}/balance/payouts", credit_notes.PayOutBalance.as_view()),
+    path("billing/providers/<str:provider>/webhook", providers.ProviderWebhook.as_view()),
+    path("billing/provider-events", providers.ProviderEvents.as_view()),
+    path("billing/provider-events/<str:event_reference>", providers.ProviderEventDetail.as_view()),
+    path("billing/provider-events/<str:event_reference>/replay", providers.ReplayProviderEvent.as_view()),
+    path(f"{_ORGANIZATION}/portal", providers.Portal.as_view()),
+    path(f"{_SUBSCRIPTION}/checkout", providers.Checkout.as_view()),
 ]

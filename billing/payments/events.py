@@ -77,6 +77,7 @@ class PaymentFailed(ProviderEvent):
 
     reference: str
     invoice_id: UUID | None = None
+    organization: str = ""
     code: str = ""
     message: str = ""
 

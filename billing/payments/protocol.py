@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from billing.kernel.errors import Conflict, ProviderError
+from billing.kernel.errors import NotFound, ProviderError
 from billing.models import Organization, Subscription
 from billing.payments.events import ProviderEvent
 
@@ -34,10 +34,10 @@ class ProviderRefused(ProviderError):
     code = "provider_refused"
 
 
-class ProviderUnknown(Conflict):
+class ProviderUnknown(NotFound):
     """No provider of this code is set up."""
 
-    code = "provider_unknown"
+    code = "provider_not_found"
 
 
 class SignatureInvalid(Exception):

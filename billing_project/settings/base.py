@@ -156,6 +156,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
     "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},
+    "provider_events": {"task": "billing.tasks.process_due_provider_events", "schedule": 10.0},
+    "provider_bodies": {"task": "billing.tasks.prune_provider_events", "schedule": 86400.0},
     "webhook_log": {"task": "billing.tasks.prune_webhook_log", "schedule": 86400.0},
 }
 

@@ -50,7 +50,7 @@ def confirmed(event: SubscriptionConfirmed, context: Context) -> Outcome:
 def changed(event: SubscriptionChanged, context: Context) -> Outcome:
     """Bring our subscription to the plan and status that the provider reports; make it where there is none."""
     rank = event.rank * len(_RANKS) + _RANKS.get(event.status, 0)
-    if not believe(context, event, state=event.status or "unknown", rank=rank):
+    if not believe(context, event, state=event.status or "unknown", is_final=event.status in ENDED, rank=rank):
         return OUTDATED
     known = (event.subject,)
     subscription = _find(event, context)

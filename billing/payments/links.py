@@ -1,0 +1,65 @@
+"""Links to a provider's pages: where a customer manages means of payment, and confirms a sign-up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from billing.accounts import actors
+from billing.accounts.actors import Act, Actor
+from billing.kernel.errors import Conflict, Invalid
+from billing.models import Organization, Status, Subscription
+from billing.payments import calls, customers
+
+RETURN_URL_LENGTH_MAX = 500
+
+
+class ReturnUrlInvalid(Invalid):
+    """Not an address of the web."""
+
+    code = "return_url_invalid"
+
+
+class NothingToConfirm(Conflict):
+    """The subscription is confirmed already, or has ended."""
+
+    code = "nothing_to_confirm"
+
+
+def portal(*, organization: Organization, return_url: str, actor: Actor, now: datetime) -> str:
+    """Where the organization manages its means of payment; short-lived. Not inside a transaction.
+
+    ``now`` is real time. Raises ``ReturnUrlInvalid``, ``ProviderUnavailable``, ``ProviderRefused``.
+    """
+    actors.require(actor, Act.SUBSCRIBE, organization)
+    checked = _checked(return_url)
+    reference = customers.ensure(organization, now=now)
+    return calls.portal_url(organization=organization, customer_reference=reference, return_url=checked)
+
+
+def checkout(*, subscription: Subscription, return_url: str, actor: Actor, now: datetime) -> str:
+    """Where a sign-up is confirmed, or a trial that nobody pays for yet. As ``portal``, and ``NothingToConfirm``."""
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
+    checked = _checked(return_url)
+    waits = subscription.status == Status.INCOMPLETE or (
+        subscription.status == Status.TRIALING and subscription.confirmed_at is None
+    )
+    if not waits:
+        raise NothingToConfirm(f"A subscription that is {subscription.status} has nothing to confirm.")
+    reference = customers.ensure(subscription.organization, now=now)
+    return calls.checkout_url(subscription=subscription, customer_reference=reference, return_url=checked)
+
+
+def _checked(return_url: str) -> str:
+    """An address of the web, and nothing that a browser would run."""
+    wanted = "An http or https address."
+    if len(return_url) > RETURN_URL_LENGTH_MAX or not return_url.isprintable() or "\\" in return_url:
+        raise ReturnUrlInvalid(wanted, field="return_url")
+    try:
+        parts = urlsplit(return_url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_web = False
+    if not is_web:
+        raise ReturnUrlInvalid(wanted, field="return_url")
+    return return_url
