@@ -13,10 +13,10 @@ from billing.infra import refusals
 from billing.kernel.decimals import ZERO, bounded, plain
 from billing.kernel.errors import Busy, Conflict, Invalid, LimitExceeded
 from billing.kernel.periods import LIFETIME
-from billing.lifecycle import usage
-from billing.metering import flaws
+from billing.lifecycle import remedies, usage
+from billing.metering import decisions, flaws
 from billing.metering.offers import GuardReading, Offer, Outcome, Refusal
-from billing.models import SERVED, Organization, Subscription
+from billing.models import SERVED, Organization, Status, Subscription
 
 
 class UsageInvalid(Invalid):
@@ -169,15 +169,21 @@ def find_meter_of(organization: Organization, key: str, *, record_usage: bool) -
         .values_list("plan_id", flat=True)
     ]
     if not plans:
-        return _refused(key, "subscription_missing", "billing:subscription-missing", "There is no subscription.")
+        return _unserved(organization, key)
     plan = next((each for each in plans if key in each.meters_by_key), None)
     if plan is None:
-        return _refused(key, "feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not list {key}.")
+        return _refused(
+            organization,
+            Refusal("feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not list {key}.", key),
+        )
     meters = plan.meters_by_key[key]
     if key not in plan.booleans:
         return meters[0]
     if not plan.booleans[key]:
-        return _refused(key, "feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not include {key}.")
+        return _refused(
+            organization,
+            Refusal("feature_disabled", f"billing:feature-disabled:{key}", f"The plan does not include {key}.", key),
+        )
     if not record_usage:
         return BillingQuotaOutcome(True, entitlement=key)
     if len(meters) != 1:
@@ -185,13 +191,28 @@ def find_meter_of(organization: Organization, key: str, *, record_usage: bool) -
     return meters[0]
 
 
-def _refused(key: str, code: str, note: str, message: str) -> BillingQuotaOutcome:
-    refusal = Refusal(code, note, message, key)
+def _unserved(organization: Organization, key: str) -> BillingQuotaOutcome:
+    is_past_due = Subscription.objects.filter(organization=organization, status=Status.PAST_DUE).exists()
+    refusal = (
+        decisions.past_due()
+        if is_past_due
+        else Refusal("subscription_missing", decisions.MISSING, "There is no subscription.")
+    )
+    return _refused(organization, refusal._replace(entitlement=key))
+
+
+def _refused(organization: Organization, refusal: Refusal) -> BillingQuotaOutcome:
     return BillingQuotaOutcome(
-        False, notes=(note,), code=code, message=message, entitlement=key, remedies=_remedies(refusal, None)
+        False,
+        notes=refusal.notes,
+        code=refusal.code,
+        message=refusal.message,
+        entitlement=refusal.entitlement,
+        remedies=_remedies(organization, "", refusal, None),
     )
 
 
+_UNSERVED = ("subscription_missing", "subscription_past_due")
 _FIELDS = {
     "meter_undeclared": "event",
     "quantity_invalid": "quantity",
@@ -234,7 +255,7 @@ def answer(outcome: Outcome, entitlement: str, *, record_usage: bool, now: datet
         window_starts_at=reading.starts_at if reading else None,
         window_ends_at=reading.ends_at if reading else None,
         resets_at=resets_at,
-        remedies=_remedies(refusal, resets_at) if refusal else (),
+        remedies=_remedies(outcome.offer.organization, outcome.offer.meter, refusal, resets_at) if refusal else (),
         recorded=record_usage and refusal is None,
         duplicate=outcome.status == "duplicate",
         event_id=outcome.event.id if record_usage and outcome.event else None,
@@ -250,10 +271,12 @@ def _reading(outcome: Outcome, entitlement: str) -> GuardReading | None:
     return min(limited, key=lambda r: (r.remaining is None, r.remaining or ZERO), default=None)
 
 
-def _remedies(refusal: Refusal, resets_at: datetime | None) -> tuple[dict[str, str], ...]:
+def _remedies(
+    organization: Organization, meter: str, refusal: Refusal, resets_at: datetime | None
+) -> tuple[dict[str, str], ...]:
     """What would make it pass, most immediate first."""
-    if refusal.code == "subscription_missing":
-        return ({"action": "subscribe"},)
+    if refusal.code in _UNSERVED:
+        return tuple(remedies.find_unserved(organization, meter)) or ({"action": "subscribe"},)
     waits = ({"action": "wait", "until": resets_at.isoformat().replace("+00:00", "Z")},) if resets_at else ()
     if refusal.code == "insufficient_credits":
         return ({"action": "buy_credits"}, *waits, {"action": "change_plan"})

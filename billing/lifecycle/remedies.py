@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 from billing.accounts import queries as accounts_queries
 from billing.catalog import queries as catalog_queries
 from billing.catalog.compiled import CompiledPlan
+from billing.invoicing import settlement
 from billing.kernel import money
 from billing.kernel.decimals import ZERO, plain
 from billing.kernel.periods import LIFETIME, MONTHS, Interval, boundary
+from billing.lifecycle.collecting import queries as collecting_queries
 from billing.metering import judging
 from billing.metering.judging import Alternative
 from billing.metering.offers import Offer, Refusal, Standing
@@ -68,11 +70,34 @@ def _remedies(need: Need, live: Subscription | None, needs: Sequence[Need], upgr
     if refusal is None or not refusal.note or refusal.note.startswith("billing:error:"):
         return []
     if live is not None and live.status in _UNSERVED:
-        return [{"action": _UNSERVED[Status(live.status)]}]
+        return _of_unserved(live)
     remedies: list[Remedy] = []
     if refusal.code == "insufficient_credits" and live is not None:
         remedies += _purchase(live, refusal.credits_short)
     return [*remedies, *_wait(need, refusal, needs), *upgrade]
+
+
+def find_unserved(organization: Organization, meter: str) -> list[Remedy]:
+    """What would make the live subscription that answers for ``meter`` serve; nothing where there is none, or it
+    does."""
+    live = subscriptions_queries.find_live(
+        organization, catalog_queries.products_by_meter().get(meter, DEFAULT_PRODUCT)
+    )
+    return [] if live is None or live.status not in _UNSERVED else _of_unserved(live)
+
+
+def _of_unserved(live: Subscription) -> list[Remedy]:
+    action = _UNSERVED[Status(live.status)]
+    unpaid = [each.invoice for each in collecting_queries.list_holding(live)]
+    return [
+        {
+            "action": action,
+            "invoice": invoice.number or str(invoice.id),
+            "due": money.format_minor(settlement.due_minor(invoice), invoice.currency),
+            "currency": invoice.currency,
+        }
+        for invoice in unpaid
+    ] or [{"action": action}]
 
 
 def _wait(need: Need, refusal: Refusal, needs: Sequence[Need]) -> list[Remedy]:

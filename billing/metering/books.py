@@ -57,6 +57,7 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     periods: list[PeriodRow]
     spans: list[SpanRow]
     grants: list[GrantRow]
+    past_due_at: datetime | None = None
 
 
 class WindowRow(msgspec.Struct, frozen=True):

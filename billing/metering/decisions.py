@@ -41,8 +41,12 @@ from billing.metering.offers import (
 )
 
 SERVED = ("trialing", "active")
-# Use of the time before a pause or an end may still be told.
-JUDGED = (*SERVED, "paused", "canceled", "expired")
+PAST_DUE = "past_due"
+MISSING = "billing:subscription-missing"
+# Their periods go on, so one that is missing is about to begin.
+RENEWING = (*SERVED, PAST_DUE)
+# Use of the time before a pause, an end or a payment that is missing may still be told.
+JUDGED = (*RENEWING, "paused", "canceled", "expired")
 # These are kept for every meter, limited or not: they are the usage counters.
 ALWAYS_KEPT = (Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
 CALENDAR = (Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY, Cadence.NEVER)
@@ -109,7 +113,7 @@ class Decider:
         subscription = self.books.subscription_at(self.catalog.product_of[offer.meter], at)
         terms = self._terms(subscription, at) if subscription is not None else None
         if subscription is None or terms is None:
-            return Outcome(offer, "refused", None, _missing())
+            return Outcome(offer, "refused", None, _missing(subscription))
         return self._admit(offer, at, subscription, terms)
 
     def read(self, meter: str, at: datetime) -> tuple[GuardReading, ...] | None:
@@ -150,6 +154,8 @@ class Decider:
         """The period of ``at``, the plan then, and the period that bills it; None where nothing is owed an answer."""
         if subscription.status not in JUDGED:
             return None
+        if subscription.past_due_at is not None and at >= subscription.past_due_at:
+            return None
         period = period_at(subscription, at)
         if period is None and at > self.now and subscription.status in SERVED:
             # Told minutes ahead of the clock, and the period of then has not begun: it stands in the one that runs.
@@ -157,7 +163,7 @@ class Decider:
             period = period_at(subscription, at)
         billed = billing_period_of(subscription, period) if period is not None else None
         if period is None or billed is None:
-            if subscription.status in SERVED:
+            if subscription.status in RENEWING:
                 raise RenewalDue
             return None
         span = span_at(subscription, at)
@@ -292,10 +298,20 @@ class Decider:
         self.accepted.append(Accepted(offer, event))
 
 
-def _missing() -> Refusal:
+def past_due() -> Refusal:
+    """To whoever knows the first note alone it is what it always was: nobody is served."""
     return Refusal(
-        "subscription_missing", "billing:subscription-missing", "No subscription in service covers this use."
+        "subscription_past_due",
+        MISSING,
+        "The subscription is past due: an invoice is unpaid.",
+        detail_note="billing:subscription-past-due",
     )
+
+
+def _missing(subscription: SubscriptionRow | None) -> Refusal:
+    if subscription is not None and subscription.status == PAST_DUE:
+        return past_due()
+    return Refusal("subscription_missing", MISSING, "No subscription in service covers this use.")
 
 
 def _first_refusal(

@@ -107,14 +107,19 @@ class Standing(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why not: a stable code, the ``billing:…`` note, a sentence, the entitlement that said so, and the credits that
-    were missing where that was why."""
+    """Why not: a stable code, the ``billing:…`` note, a sentence, the entitlement that said so, the credits that were
+    missing where that was why, and a second note where one says more than the first."""
 
     code: str
     note: str
     message: str
     entitlement: str = ""
     credits_short: Decimal = ZERO
+    detail_note: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.note, self.detail_note)))
 
 
 class Outcome(NamedTuple):
@@ -138,4 +143,4 @@ class Outcome(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (self.refusal.note,) if self.refusal and self.refusal.note else ()
+        return self.refusal.notes if self.refusal else ()

@@ -49,6 +49,7 @@ SELECT json_build_object(
         SELECT json_agg(json_build_object(
             'id', subscription.id, 'product', subscription.product, 'status', subscription.status,
             'starts_at', subscription.starts_at, 'ended_at', subscription.ended_at,
+            'past_due_at', subscription.past_due_at,
             'credit_balance', account.credit_balance::text, 'entries', account.entries,
             'periods', coalesce((
                 SELECT json_agg(json_build_object(
