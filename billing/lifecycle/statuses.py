@@ -7,6 +7,7 @@ from datetime import datetime
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.lifecycle import cancel, onboard
+from billing.lifecycle.collecting import operations as collecting_operations
 from billing.models import Status, Subscription
 from billing.subscriptions import transitions
 
@@ -23,6 +24,10 @@ def set_status(
         return subscription
     if status == Status.ACTIVE and subscription.status == Status.INCOMPLETE:
         return onboard.activate(subscription=subscription, actor=actor, now=now, expected_version=expected_version)
+    if status == Status.ACTIVE and subscription.status == Status.PAST_DUE:
+        return collecting_operations.release(
+            subscription=subscription, actor=actor, now=now, expected_version=expected_version
+        )
     if status == Status.CANCELED:
         return cancel.cancel_now(
             subscription=subscription,

@@ -135,6 +135,7 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         "pending_plan": _plan_reference(subscription.pending_plan) if subscription.pending_plan else None,
         "cancel_at_period_end": subscription.cancel_at_period_end,
         "paused_at": _instant_or_none(subscription.paused_at),
+        "past_due_at": _instant_or_none(subscription.past_due_at),
         "held_at": _instant_or_none(subscription.held_at),
         "parked": {"at": instant(subscription.parked_at), "reason": subscription.parked_reason}
         if subscription.parked_at

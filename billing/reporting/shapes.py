@@ -110,6 +110,7 @@ class SubscriptionDocument(TypedDict):
     pending_plan: PlanReference | None
     cancel_at_period_end: bool
     paused_at: str | None
+    past_due_at: str | None
     held_at: str | None
     parked: ParkedDocument | None
     ended_at: str | None

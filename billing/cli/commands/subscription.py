@@ -180,6 +180,7 @@ def _waiting(subscription: Subscription) -> list[tuple[str, object]]:
         ("at its end", f"changes to {pending_plan.code} v{pending_plan.version}" if pending_plan else None),
         ("at its end", "it ends" if subscription.cancel_at_period_end else None),
         ("paused", subscription.paused_at),
+        ("past due", subscription.past_due_at),
         ("renewals held", subscription.held_at),
         ("parked", f"{output.instant(parked_at)} {subscription.parked_reason}" if parked_at else None),
     )

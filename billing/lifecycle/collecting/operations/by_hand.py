@@ -11,10 +11,13 @@ from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.operations import moving
+from billing.lifecycle import past_due, renew
 from billing.lifecycle.collecting import queries
 from billing.lifecycle.collecting.errors import ChargeUnderWay, CollectionClosed
 from billing.lifecycle.collecting.operations import charging, following, holding
-from billing.models import Closing, Collection
+from billing.models import Closing, Collection, Status, Subscription
+from billing.subscriptions import queries as subscriptions_queries
+from billing.subscriptions import transitions
 
 
 def retry(*, collection: Collection, actor: Actor, now: datetime) -> Collection:
@@ -52,6 +55,24 @@ def stop(*, collection: Collection, actor: Actor, reason: str, now: datetime) ->
             following.close(current, current.invoice, Closing.STOPPED, now=now, reason=text)
         holding.lift([current], current.invoice, actor=actor, now=now, reason=text)
     return queries.get_collection(str(collection.id), actor=actor)
+
+
+def release(
+    *, subscription: Subscription, actor: Actor, now: datetime, expected_version: int | None = None
+) -> Subscription:
+    """Serve a subscription that is past due again, for operators: all that holds it lets go, whatever is unpaid.
+
+    Dunnings go on; one whose grace is still to end makes it past due again. Raises ``IllegalTransition`` for one that
+    is not past due, ``StaleSubscription``.
+    """
+    actors.require(actor, Act.SUBSCRIPTIONS, subscription.organization)
+    with transaction.atomic():
+        current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
+        if current.status != Status.PAST_DUE:
+            raise transitions.IllegalTransition(f"A subscription that is {current.status} is not past due.")
+        Collection.objects.filter(queries.HOLDING, subscription=current).update(lifted_at=now, cancels_at=None)
+        past_due.leave(current, actor=actor, at=now, reason="set by an operator")
+    return subscriptions_queries.get_subscription(subscription.id)
 
 
 def _locked(collection: Collection, *, actor: Actor) -> Collection:
