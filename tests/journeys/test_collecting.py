@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from billing.lifecycle import quota
+from billing.lifecycle.collecting import operations
 from billing.models import CreditGrant, OutboxEvent, Status
 from billing.payments import stub
 from billing.reporting.doctor import verify
@@ -12,6 +13,7 @@ from billing.subscriptions import queries as subscriptions_queries
 from tests.support import catalogs
 from tests.support.collecting import (
     ISSUED,
+    OPERATOR,
     START,
     advance,
     attempts_of,
@@ -65,9 +67,6 @@ def test_from_a_declined_card_to_service_again() -> None:
     happened = advance(acme, at("2026-03-03 00:00:00"))
     assert "subscription.recovered" not in topics(happened)
     assert subscriptions_queries.get_subscription(subscription.id).status == Status.PAST_DUE
-
-    from billing.lifecycle.collecting import operations
-    from tests.support.collecting import OPERATOR
 
     acme.refresh_from_db()
     assert acme.clock_at is not None

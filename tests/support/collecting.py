@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from billing.accounts import actors
@@ -53,9 +52,7 @@ def collection_of(invoice: Invoice) -> Collection:
 
 def attempts_of(invoice: Invoice) -> list[tuple[int | None, str, str]]:
     return list(
-        ChargeAttempt.objects.filter(invoice=invoice)
-        .order_by("started_at", "id")
-        .values_list("step", "status", "code")
+        ChargeAttempt.objects.filter(invoice=invoice).order_by("started_at", "id").values_list("step", "status", "code")
     )
 
 
@@ -78,6 +75,3 @@ def pay(invoice: Invoice, *, now: datetime, amount_minor: int | None = None, ref
         actor=OPERATOR,
         now=now,
     )
-
-
-ONE = Decimal(1)
