@@ -23,14 +23,18 @@ _NAME = "mcpctl"
 
 # Help is made from this table alone: a command's module needs Django, which takes a second to start.
 COMMANDS: Mapping[str, str] = {
-    "plans": "The catalog: check, compare and sync plans.yaml, list plans.",
+    "plans": "The catalog: check, compare and sync plans.yaml, list plans, migrate subscribers.",
     "tenants": "Organizations: bootstrap and list them.",
     "subscription": "Show, set or cancel an organization's subscription.",
     "posture": "Plan, limits, use, credits and next renewal on one screen.",
     "quota": "Ask whether a use would be admitted.",
     "usage": "Record, show and import use.",
     "credits": "Show and adjust credits, read the ledger.",
-    "invoices": "Draft, issue, show and list invoices.",
+    "invoices": "Draft, issue, show, settle and void invoices.",
+    "credit-notes": "List and show credit notes.",
+    "balance": "Show and pay out an organization's money balance.",
+    "dunning": "Unpaid invoices: what was tried, retry, stop.",
+    "mail": "What was written to organizations; send it again.",
     "keys": "Create, list and revoke API keys.",
     "webhooks": "Webhook endpoints: make, pause, test and replay.",
     "clock": "Move a sandbox organization's clock.",
@@ -92,7 +96,7 @@ class _Billing(click.Group):
         if cmd_name not in COMMANDS:
             return None
         environment.set_up(ctx.params.get("data") or Path(DEFAULT_DATA))
-        command: click.Command = import_module(f"billing.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"billing.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

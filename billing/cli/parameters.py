@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
@@ -112,3 +113,6 @@ CODE = Text(60)
 KEY = Text(200)
 REFERENCE = Text(120)
 REASON = Text(500)
+pdf_option = click.option(
+    "--pdf", "pdf_file", type=click.Path(path_type=Path, dir_okay=False, writable=True), help="Write it there, too."
+)
