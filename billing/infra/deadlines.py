@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 from billing.infra import refusals
 
@@ -29,50 +29,64 @@ _of_thread = threading.local()
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let no statement on our connections wait beyond ``seconds`` from now, and none of them connect for longer than 2.
+    """Let nothing on this thread's connections wait beyond ``seconds`` from now, plus 2 for connecting anew meanwhile.
 
-    Beyond that the connection is gone and every use of it an ``OperationalError``. Inside another deadline, that one
-    holds.
+    Then they are lost, every use of them is an ``OperationalError``, and no new one is made. Inside another deadline,
+    that one holds.
     """
-    if getattr(_of_thread, "deadline", None) is not None:
+    if getattr(_of_thread, "has_deadline", False):
         yield
         return
-    wrappers = [connections[DEFAULT_DB_ALIAS], connections[refusals.ALIAS]]
-    deadline = _of_thread.deadline = _Deadline(seconds)
-    usual = [wrapper.settings_dict for wrapper in wrappers]
+    wrappers = {id(each): each for each in (connections[DEFAULT_DB_ALIAS], connections[refusals.ALIAS])}.values()
+    deadline = _Deadline(seconds)
+    _of_thread.has_deadline = True
     try:
         for wrapper in wrappers:
-            if wrapper.connection is not None and wrapper.connection.closed and not wrapper.in_atomic_block:
-                # Lost the last time; where no request ends, nobody else would drop it.
-                wrapper.close()
-            if wrapper.connection is None:
-                wrapper.settings_dict = _impatient(wrapper.settings_dict)
-            elif not wrapper.connection.closed:
-                deadline.watch(wrapper)
+            _hold(wrapper, deadline)
         yield
     finally:
-        _of_thread.deadline = None
+        for wrapper in wrappers:
+            # What the instance had, and not its class.
+            vars(wrapper).pop("get_new_connection", None)
+        _of_thread.has_deadline = False
         deadline.end()
-        for wrapper, settings in zip(wrappers, usual, strict=True):
-            wrapper.settings_dict = settings
+
+
+def _hold(wrapper: BaseDatabaseWrapper, deadline: _Deadline) -> None:
+    if wrapper.connection is not None and wrapper.connection.closed and not wrapper.in_atomic_block:
+        # Lost the last time; where no request ends, nobody else would drop it.
+        wrapper.close()
+    if wrapper.connection is not None and not wrapper.connection.closed:
+        deadline.watch(wrapper.connection)
+    usual = wrapper.get_new_connection
+
+    def connect(params: dict[str, Any]) -> Any:
+        # Django connects anew when the rollback on a lost connection fails: not once more than there is time for.
+        if deadline.has_passed:
+            raise psycopg.OperationalError("the time to answer is over")
+        made = usual({**params, "connect_timeout": CONNECT_SECONDS})
+        deadline.watch(made)
+        return made
+
+    vars(wrapper)["get_new_connection"] = connect
 
 
 class _Deadline:
     def __init__(self, seconds: float) -> None:
+        self.has_passed = False
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._has_passed = False
         self._timer = threading.Timer(seconds, self._pass)
         self._timer.daemon = True
         self._timer.start()
 
-    def watch(self, wrapper: BaseDatabaseWrapper) -> None:
+    def watch(self, connection: Any) -> None:
         # A descriptor of our own: by the time the timer runs, the connection's may be closed and its number taken by
         # somebody else's socket.
-        own = socket.socket(fileno=os.dup(wrapper.connection.pgconn.socket))
+        own = socket.socket(fileno=os.dup(connection.pgconn.socket))
         with self._lock:
             self._sockets.append(own)
-            if self._has_passed:
+            if self.has_passed:
                 _shut(own)
 
     def end(self) -> None:
@@ -84,7 +98,7 @@ class _Deadline:
 
     def _pass(self) -> None:
         with self._lock:
-            self._has_passed = True
+            self.has_passed = True
             for each in self._sockets:
                 _shut(each)
 
@@ -93,17 +107,3 @@ def _shut(each: socket.socket) -> None:
     # Already shut where the other side went first.
     with contextlib.suppress(OSError):
         each.shutdown(socket.SHUT_RDWR)
-
-
-def _impatient(settings: dict[str, Any]) -> dict[str, Any]:
-    return {**settings, "OPTIONS": {**settings["OPTIONS"], "connect_timeout": CONNECT_SECONDS}}
-
-
-def _watch_new(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """A connection that is opened before the deadline of its thread passes is held to it too."""
-    deadline: _Deadline | None = getattr(_of_thread, "deadline", None)
-    if deadline is not None:
-        deadline.watch(connection)
-
-
-connection_created.connect(_watch_new)

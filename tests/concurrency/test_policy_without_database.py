@@ -1,0 +1,221 @@
+"""A database that is killed, or that just stops answering, in the middle of a decision: blocked, soon, and never
+allowed. The database is a server of the test's own."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.utils import timezone
+from pytest_django.plugin import DjangoDbBlocker
+
+from billing import policy
+from billing.accounts import operations as accounts_operations
+from billing.accounts.actors import Act
+from billing.infra import locks
+from billing.models import Organization, PolicyDecision, UsageEvent
+from billing_project.embedded import postgres
+from billing_project.embedded.postgres import Postgres
+from tests.concurrency.test_exact_quota import OPERATOR, tenant
+from tests.support.http import HttpServer
+
+SECONDS_MAX = 5.0
+Reply = tuple[float, int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A server that may be lost, with one organization on a plan of 500 jobs."""
+
+    server: Postgres
+    organization: Organization
+    secret: str
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send it to every process of the server: each of them is in a session of its own."""
+        told: set[int] = set()
+        while missing := set(self._processes()) - told:
+            for pid in missing:
+                told.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def _processes(self) -> list[int]:
+        postmaster = self.server.child.popen.pid
+        try:
+            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        except OSError:
+            children = []
+        return [postmaster, *map(int, children)]
+
+    @contextlib.contextmanager
+    def locked_books(self) -> Iterator[None]:
+        """Hold the organization's lock, so that a decision that records has to wait in the middle."""
+        holder = psycopg.connect(self.server.url)
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [locks.lock_key(self.organization.id)])
+        yield
+        # Not a rollback, which would wait for a server that is not there.
+        holder.close()
+
+
+@pytest.fixture(scope="module")
+def doomed(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[Doomed]:
+    server = postgres.start(
+        tmp_path_factory.mktemp("doomed") / "postgres", major=postgres.major_from_environment(), durable=False
+    )
+    place = urlsplit(server.url)
+    there = {
+        "NAME": place.path.removeprefix("/"),
+        "HOST": place.hostname,
+        "PORT": place.port,
+        "USER": place.username,
+        "PASSWORD": place.password,
+    }
+    before = {alias: dict(connections.settings[alias]) for alias in connections}
+    connections.close_all()
+    _point(dict.fromkeys(before, there))
+    try:
+        with django_db_blocker.unblock():
+            call_command("migrate", verbosity=0, interactive=False)
+            organization = tenant()
+            _, secret = accounts_operations.create_key(
+                organization=organization, name="launcher", scopes=[Act.READ, Act.USAGE], actor=OPERATOR
+            )
+            made = Doomed(server, organization, secret)
+            yield made
+            made.signal_all(signal.SIGCONT)
+    finally:
+        connections.close_all()
+        _point(before)
+        server.child.stop(timeout_seconds=5)
+
+
+def _point(settings: dict[str, dict[str, Any]]) -> None:
+    for alias, values in settings.items():
+        connections.settings[alias] |= values
+        connections[alias].settings_dict |= values
+
+
+def ask(web: HttpServer, doomed: Doomed, *, records: bool = False, secret: str | None = None) -> Reply:
+    """Seconds it took, status and body."""
+    body = {"organization": str(doomed.organization.id), "requirements": [{"event": "job"}], "record": records}
+    key = doomed.secret if secret is None else secret
+    request = urllib.request.Request(
+        f"{web.url}/api/policy/placements/evaluate",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
+    )
+    began = time.monotonic()
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            status, raw = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        status, raw = error.code, error.read()
+    return time.monotonic() - began, status, json.loads(raw)
+
+
+def assert_blocked(answer: Reply) -> None:
+    seconds, status, decision = answer
+    assert (status, decision["allowed"]) == (200, False), decision
+    assert decision["notes"] == ["billing:error:database"]
+    assert (decision["evaluation_required"], decision["governance_required"]) == (True, True)
+    assert seconds < SECONDS_MAX
+    # Nothing is told to someone whose key could not be looked up.
+    if decision["organization"] is None:
+        assert decision["requirements"] == []
+
+
+def in_the_middle(doomed: Doomed, act: Callable[[], Any], lose: Callable[[], None]) -> Any:
+    """Run ``act``, which waits for the books, and lose the database while it does."""
+    answers: list[Any] = []
+
+    def run() -> None:
+        try:
+            answers.append(act())
+        finally:
+            connections.close_all()
+
+    with doomed.locked_books():
+        thread = threading.Thread(target=run)
+        thread.start()
+        time.sleep(0.7)
+        assert not answers
+        lose()
+        thread.join(timeout=30)
+    return answers[0]
+
+
+@pytest.fixture
+def web(doomed: Doomed, redis_url: str) -> Iterator[HttpServer]:
+    with HttpServer.running(database_url=doomed.server.url, redis_url=redis_url) as server:
+        yield server
+
+
+def test_a_caller_in_the_process_is_answered_too(doomed: Doomed) -> None:
+    requirement = [policy.Requirement(event="job")]
+
+    def evaluate() -> tuple[float, PolicyDecision]:
+        began = time.monotonic()
+        decision = policy.evaluate(doomed.organization, requirement, actor="test", records=True, now=timezone.now())
+        return time.monotonic() - began, decision
+
+    assert evaluate()[1].allowed
+    seconds, decision = in_the_middle(doomed, evaluate, lambda: doomed.signal_all(signal.SIGSTOP))
+    assert (decision.allowed, decision.notes) == (False, ["billing:error:database"])
+    assert seconds < SECONDS_MAX
+    for _ in range(2):
+        # On a connection that was there before, and then on none.
+        seconds, decision = evaluate()
+        assert (decision.allowed, decision.notes) == (False, ["billing:error:database"])
+        assert seconds < SECONDS_MAX
+    doomed.signal_all(signal.SIGCONT)
+    assert evaluate()[1].allowed
+
+
+def test_a_database_that_stops_answering_in_the_middle_of_a_decision_blocks_it(doomed: Doomed, web: HttpServer) -> None:
+    assert ask(web, doomed)[2]["allowed"] is True
+    counted = UsageEvent.objects.count()
+    answer = in_the_middle(
+        doomed,
+        lambda: ask(web, doomed, records=True),
+        lambda: doomed.signal_all(signal.SIGSTOP),
+    )
+    assert_blocked(answer)
+    assert answer[2]["id"] in web.log
+    # Those that come now find connections that hang, and can make no new ones.
+    for records in (False, True, False):
+        assert_blocked(ask(web, doomed, records=records))
+    doomed.signal_all(signal.SIGCONT)
+    # Nothing of what was blocked was counted after all, and the next ones are decided again.
+    assert UsageEvent.objects.count() == counted
+    assert any(ask(web, doomed)[2]["allowed"] for _ in range(8))
+
+
+# The last one: nothing comes after it.
+def test_a_database_killed_in_the_middle_of_a_decision_blocks_it(doomed: Doomed, web: HttpServer) -> None:
+    for records in (False, True):
+        assert ask(web, doomed, records=records)[2]["allowed"] is True
+    answer = in_the_middle(
+        doomed,
+        lambda: ask(web, doomed, records=True),
+        lambda: doomed.signal_all(signal.SIGKILL),
+    )
+    assert_blocked(answer)
+    assert answer[2]["id"] in web.log
+    for records in (False, True, False, True, False, True):
+        assert_blocked(ask(web, doomed, records=records))
+    # Whoever shows no key at all is not kept waiting for what is not there.
+    assert ask(web, doomed, secret="")[1] == 401
