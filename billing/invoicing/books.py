@@ -155,6 +155,7 @@ class Discount:
     amount_minor: int | None
     from_ordinal: int
     until_ordinal: int | None
+    redeemed_at: datetime
 
     def covers(self, ordinal: int) -> bool:
         return self.from_ordinal <= ordinal and (self.until_ordinal is None or ordinal <= self.until_ordinal)

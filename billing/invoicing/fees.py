@@ -80,7 +80,7 @@ def fees(books: PeriodBooks, life: Life, *, only_advance: bool) -> Iterator[Fee]
             yield _fee(books, stretch, span, rate, of_seconds)
         else:
             yield from _correction(books, stretch.terms, key, before, span)
-    if covered != life.served.seconds:
+    if not only_advance and covered != life.served.seconds:
         raise InvariantViolation(f"plans cover {covered} of {life.served.seconds} s of a period")
     # Stretches that were billed and then never came about.
     for key, before in sorted(billed.items()):

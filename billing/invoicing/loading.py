@@ -170,7 +170,9 @@ def _discounts(subscription_ids: Collection[UUID]) -> dict[UUID, tuple[Discount,
     found: dict[UUID, list[Discount]] = defaultdict(list)
     rows = SubscriptionDiscount.objects.filter(subscription_id__in=subscription_ids).order_by("from_ordinal")
     for row in rows:
-        discount = Discount(row.code, row.name, row.percent, row.amount_minor, row.from_ordinal, row.until_ordinal)
+        discount = Discount(
+            row.code, row.name, row.percent, row.amount_minor, row.from_ordinal, row.until_ordinal, row.redeemed_at
+        )
         found[row.subscription_id].append(discount)
     return {subscription_id: tuple(each) for subscription_id, each in found.items()}
 

@@ -148,9 +148,9 @@ def list_issue_due_organizations(*, now: datetime, limit: int) -> list[UUID]:
 
 def next_issue_due(organization_id: UUID) -> datetime | None:
     """When the organization's next draft issues itself."""
-    return Invoice.objects.filter(organization_id=organization_id, issue_due_at__isnull=False).aggregate(
-        at=Min("issue_due_at")
-    )["at"]
+    due = Invoice.objects.filter(organization_id=organization_id, issue_due_at__isnull=False)
+    at: datetime | None = due.aggregate(at=Min("issue_due_at"))["at"]
+    return at
 
 
 def iterate_due(now: datetime) -> Iterator[UUID]:
