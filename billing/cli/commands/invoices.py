@@ -14,7 +14,7 @@ from billing.accounts.actors import Actor
 from billing.cli import environment, lookup, output, showing
 from billing.cli.commands import invoices_settle
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import INSTANT, REFERENCE, pdf_option
+from billing.cli.parameters import INSTANT, REASON, REFERENCE, pdf_option
 from billing.invoicing import documents, pdf
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
@@ -85,6 +85,36 @@ def issue(reference: str) -> Answer:
     invoice = invoicing_queries.find_invoice(reference) or _only_draft(reference)
     return showing.invoice(
         invoicing_operations.issue(
+            invoice=invoice, actor=environment.actor(), now=accounts_queries.now_for(invoice.organization)
+        )
+    )
+
+
+@command.command("hold")
+@_reference
+@click.option("--reason", type=REASON, required=True, help="Why, for the audit log.")
+@answers()
+def hold(reference: str, *, reason: str) -> Answer:
+    """Keep a draft from being issued by itself. Of an organization: its only draft."""
+    invoice = invoicing_queries.find_invoice(reference) or _only_draft(reference)
+    return showing.invoice(
+        invoicing_operations.hold(
+            invoice=invoice,
+            actor=environment.actor(),
+            reason=reason,
+            now=accounts_queries.now_for(invoice.organization),
+        )
+    )
+
+
+@command.command("release")
+@_reference
+@answers()
+def release(reference: str) -> Answer:
+    """Let a held or parked draft be issued by itself again, from now on."""
+    invoice = invoicing_queries.find_invoice(reference) or _only_draft(reference)
+    return showing.invoice(
+        invoicing_operations.release(
             invoice=invoice, actor=environment.actor(), now=accounts_queries.now_for(invoice.organization)
         )
     )

@@ -6,7 +6,7 @@ from tests.support import cli
 
 
 def test_draft_show_issue_list(acme: str) -> None:
-    cli.shown("clock", "advance", "acme", "--to", "2026-02-02")
+    cli.shown("clock", "advance", "acme", "--to", "2026-02-01T12:00:00Z")
     draft = cli.shown("invoices", "draft", "acme")
     assert (draft["status"], draft["number"], draft["total"]) == ("draft", None, "49.00")
     assert cli.shown("invoices", "draft", "acme")["id"] == draft["id"]
@@ -41,7 +41,10 @@ def test_show_as_csv(acme: str) -> None:
 def test_issue_of_an_organization_wants_one_draft(acme: str) -> None:
     none = cli.run("invoices", "issue", "acme")
     assert (none.code, "acme has no draft" in none.err) == (3, True)
-    cli.shown("clock", "advance", "acme", "--to", "2026-03-02")
+    for day in ("2026-02-01T12:00:00Z", "2026-03-01T12:00:00Z"):
+        cli.shown("clock", "advance", "acme", "--to", day)
+        if day < "2026-03":
+            cli.shown("invoices", "hold", "acme", "--reason", "until the second one is there")
     several = cli.run("invoices", "issue", "acme", "--json")
     assert (several.code, several.problem["code"]) == (4, "invoice_ambiguous")
     first = cli.shown("invoices", "list", "acme")["results"][-1]
@@ -52,3 +55,17 @@ def test_issue_of_an_organization_wants_one_draft(acme: str) -> None:
 
 def test_no_invoices(acme: str) -> None:
     assert cli.run("invoices", "list", "acme").out == "No invoices.\n"
+
+
+def test_a_draft_that_is_held_is_issued_by_nobody_until_released(acme: str) -> None:
+    cli.shown("clock", "advance", "acme", "--to", "2026-02-01T12:00:00Z")
+    assert cli.run("invoices", "hold", "acme").code == 2
+    for _ in range(2):
+        assert cli.shown("invoices", "hold", "acme", "--reason", "a question is open")["status"] == "draft"
+    cli.shown("clock", "advance", "acme", "--by", "1w")
+    assert cli.shown("invoices", "release", "acme")["status"] == "draft"
+    cli.shown("clock", "advance", "acme", "--by", "1h")
+    issued = cli.shown("invoices", "show", "acme")
+    assert issued["status"] == "issued"
+    held = cli.run("invoices", "hold", issued["number"], "--reason", "late", "--json")
+    assert (held.code, held.problem["code"]) == (4, "invoice_frozen")
