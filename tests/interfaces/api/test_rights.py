@@ -104,7 +104,7 @@ STAFF: dict[str, set[str]] = {
 @pytest.fixture(scope="module")
 def invoice(module_world: World) -> str:
     platform, subscription = module_world.platform, module_world.subscription
-    platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-05T00:00:00Z"})
+    platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-01T00:00:00Z"})
     return str(platform.post(f"/billing/subscriptions/{subscription.id}/invoices/draft").json["id"])
 
 

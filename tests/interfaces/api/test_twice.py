@@ -21,7 +21,7 @@ POSTS: dict[str, tuple[str, Any, int]] = {
 
 @pytest.fixture
 def names(world: World) -> dict[str, str]:
-    world.platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-05T00:00:00Z"})
+    world.platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-01T00:00:00Z"})
     invoice = world.platform.post(f"/billing/subscriptions/{world.subscription.id}/invoices/draft").json["id"]
     world.platform.post(f"/billing/subscriptions/{world.foreign.id}/cancel")
     return {"sub": str(world.subscription.id), "inv": invoice}

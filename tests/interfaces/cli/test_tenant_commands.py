@@ -186,13 +186,17 @@ def test_platform_keys_are_a_list_of_their_own(acme: str) -> None:
 
 
 def test_clock_runs_what_falls_due_in_order(acme: str) -> None:
-    moved = cli.shown("clock", "advance", "acme", "--by", "60d")
-    assert moved["organization"]["clock_at"] == "2026-03-16T00:00:00Z"
-    assert [(each["at"][:10], each["topic"]) for each in moved["events"]] == [
+    moved = cli.shown("clock", "advance", "acme", "--by", "46d")
+    assert moved["organization"]["clock_at"] == "2026-03-02T00:00:00Z"
+    happened = [(each["at"][:10], each["topic"]) for each in moved["events"]]
+    assert [each for each in happened if not each[1].startswith("dunning.")] == [
         ("2026-02-01", "subscription.renewed"),
         ("2026-02-01", "invoice.drafted"),
+        # What collects it, in between, has tests of its own.
+        ("2026-02-02", "invoice.issued"),
         ("2026-03-01", "subscription.renewed"),
         ("2026-03-01", "invoice.drafted"),
+        ("2026-03-02", "invoice.issued"),
     ]
     text = cli.run("clock", "advance", "acme", "--to", "2026-04-01T12:00:00+02:00").out
     assert "subscription.renewed" in text
