@@ -1,6 +1,7 @@
 """Two months of a customer whose card stops paying, by a sandbox's clock."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_from_a_declined_card_to_service_again() -> None:
     catalogs.sync()
     acme = collected(means="card_declined")
     subscription = subscribed(acme)
-    use = {"event": "case_created", "record_usage": True}
+    use: dict[str, Any] = {"event": "case_created", "record_usage": True}
 
     happened = advance(acme, at("2026-02-02 00:00:00"))
     assert topics(happened)[-2:] == ["invoice.issued", "dunning.opened"]

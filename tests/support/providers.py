@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from billing.models import Organization, Subscription
 from billing.payments import registry
@@ -98,7 +98,7 @@ def install() -> None:
 
 
 @contextmanager
-def chosen(path: Path, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+def chosen(path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
     monkeypatch.setenv(FOLDER, str(path))
     monkeypatch.setitem(registry._ADAPTERS, CODE, "tests.support.providers:FolderProvider")
     settings.BILLING_PROVIDER = CODE

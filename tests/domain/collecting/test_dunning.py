@@ -1,6 +1,7 @@
 """The steps of a dunning by a sandbox's clock, each to the second."""
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -60,7 +61,7 @@ def status(organization: Organization) -> str:
     return live.status if live else "none"
 
 
-def unpaid(*, method: str = "automatic", means: str = "card_declined", **fields: str) -> tuple[Organization, Invoice]:
+def unpaid(*, method: str = "automatic", means: str = "card_declined", **fields: Any) -> tuple[Organization, Invoice]:
     """Subscribed, and the first invoice issued: with an automatic collection it has just failed."""
     acme = collected(method=method, means=means, **fields)
     subscribed(acme)
@@ -283,11 +284,11 @@ def test_a_pending_charge_waits_for_its_report_and_holds_back_any_other() -> Non
 
 
 def report(invoice: Invoice, reference: str, *, ok: bool, now: object = ISSUED, amount_minor: int = 4900) -> None:
-    said = {"invoice": invoice, "provider": "stub", "reference": reference, "actor": OPERATOR, "now": now}
+    said: dict[str, Any] = {"invoice": invoice, "provider": "stub", "reference": reference, "actor": OPERATOR, "now": now}
     if ok:
-        operations.payment_succeeded(amount_minor=amount_minor, **said)  # type: ignore[arg-type]
+        operations.payment_succeeded(amount_minor=amount_minor, **said)
     else:
-        operations.payment_failed(code="card_declined", message="", **said)  # type: ignore[arg-type]
+        operations.payment_failed(code="card_declined", message="", **said)
 
 
 @pytest.mark.parametrize("order", ["ss", "fs", "sf", "sfs", "ffs"])
