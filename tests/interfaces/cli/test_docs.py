@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support import cli
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "cli.md"
 PROMPT = "$ mcpctl billing "
+EDIT = "$ sed -i "
 EXIT = "# exit code "
 # What is another each time, and how it is shown.
 VARYING = (
@@ -50,7 +52,11 @@ def test_every_example_says_what_the_page_says(real_db: str, tmp_path: Path, mon
 
 def _run(block: str) -> str:
     lines = []
-    for command in (line for line in block.splitlines() if line.startswith(PROMPT)):
+    for command in (line for line in block.splitlines() if line.startswith((PROMPT, EDIT))):
+        if command.startswith(EDIT):
+            subprocess.run(shlex.split(command)[1:], check=True)
+            lines.append(command)
+            continue
         ran = cli.run(*shlex.split(command.removeprefix(PROMPT)))
         lines += [command, *_constant(ran.out + ran.err).splitlines()]
         if ran.code:
