@@ -13,12 +13,12 @@ from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery, TimeKey
 from billing.api.wire import Id, Nothing, Request
-from billing.invoicing import documents, pdf
+from billing.invoicing import documents, pdf, verifying
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import InvoiceNotFound, PeriodNotOfSubscription
 from billing.models import Invoice, Subscription, SubscriptionPeriod
-from billing.reporting.shapes import InvoiceDocument
+from billing.reporting.shapes import InvoiceDocument, VerificationDocument
 
 CSV = "text/csv"
 PDF = "application/pdf"
@@ -35,7 +35,9 @@ class InvoiceQuery(Request, frozen=True):
 
 
 class InvoicesQuery(PageQuery, frozen=True):
-    status: Literal["draft", "issued", "paid", "void", "uncollectible"] | None = None
+    """``held`` and ``parked`` are drafts that wait for a human."""
+
+    status: Literal["draft", "held", "parked", "issued", "paid", "void", "uncollectible"] | None = None
 
 
 class DraftInvoice(ApiView):
@@ -74,26 +76,36 @@ class SubscriptionInvoices(ApiView):
     @endpoint("List invoices", responses={200: pagination.page_of(InvoiceDocument)}, act=Act.READ, tag="invoices")
     def get(self, call: Call[Nothing, InvoicesQuery], subscription_id: str) -> Answer:
         """The subscription's invoices, last drafted first; drafts as the books are now."""
-        subscription = call.subscription(subscription_id, Act.READ)
-        after = pagination.read_cursor(call.query, TimeKey)
-        rows = invoicing_operations.read_invoices(
-            organization=subscription.organization,
-            actor=call.actor,
-            subscription_id=subscription.id,
-            status=call.query.status,
-            before=(after.at, after.id) if after else None,
-            limit=call.query.size + 1,
-        )
-        return Answer(
-            200,
-            pagination.page(
-                call.request,
-                call.query,
-                rows,
-                show=documents.as_dict,
-                key=lambda row: TimeKey(row.drafted_at, row.id),
-            ),
-        )
+        return _page(call, call.subscription(subscription_id, Act.READ))
+
+
+class Invoices(ApiView):
+    @endpoint(
+        "List everybody's invoices",
+        responses={200: pagination.page_of(InvoiceDocument)},
+        act=Act.INVOICES,
+        tag="invoices",
+    )
+    def get(self, call: Call[Nothing, InvoicesQuery]) -> Answer:
+        """For platform keys: all organizations' invoices, last drafted first. ``?status=parked`` is what waits for a
+        human because something about it is odd."""
+        return _page(call, None)
+
+
+def _page(call: Call[Nothing, InvoicesQuery], subscription: Subscription | None) -> Answer:
+    after = pagination.read_cursor(call.query, TimeKey)
+    rows = invoicing_operations.read_invoices(
+        organization=subscription.organization if subscription else None,
+        actor=call.actor,
+        subscription_id=subscription.id if subscription else None,
+        status=call.query.status,
+        before=(after.at, after.id) if after else None,
+        limit=call.query.size + 1,
+    )
+    shown = pagination.page(
+        call.request, call.query, rows, show=documents.as_dict, key=lambda row: TimeKey(row.drafted_at, row.id)
+    )
+    return Answer(200, shown)
 
 
 class InvoiceDetail(ApiView):
@@ -154,6 +166,20 @@ class IssueInvoice(ApiView):
         call.require(Act.INVOICES, invoice.organization)
         issued = invoicing_operations.issue(invoice=invoice, actor=call.actor, now=call.now(invoice.organization))
         return Answer(200, documents.as_dict(issued))
+
+
+class VerifyInvoice(ApiView):
+    @endpoint(
+        "Verify an invoice",
+        responses={200: VerificationDocument},
+        act=Act.PREVIEW,
+        tag="invoices",
+        problems=(409,),
+    )
+    def get(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
+        """Rates an issued invoice once more from the raw events; every line must say the same, to the cent."""
+        invoice = find(call, invoice_id)
+        return Answer(200, verifying.as_dict(verifying.verify(invoice=invoice, actor=call.actor)))
 
 
 def find(call: Call[object, object], reference: str) -> Invoice:

@@ -27,6 +27,8 @@ from billing.models import (
 )
 
 PAGE_LENGTH_MAX = 200
+# Drafts that wait for a human, by why; beside the statuses, these can be asked for.
+WAITING = {"held": Q(held_at__isnull=False), "parked": Q(parked_at__isnull=False)}
 
 
 def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
@@ -80,20 +82,35 @@ def list_invoices(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Invoice]:
-    """Invoices with their lines as stored, the last drafted first; ``before`` is the last row of the page before."""
+    """Invoices with their lines as stored, the last drafted first; ``before`` is the last row of the page before.
+
+    ``status`` is one of an invoice, or one of ``WAITING``.
+    """
     invoices = Invoice.objects.order_by("-drafted_at", "-id")
     if organization_id is not None:
         invoices = invoices.filter(organization_id=organization_id)
     if subscription_id is not None:
         invoices = invoices.filter(subscription_id=subscription_id)
-    if status is not None:
+    if status in WAITING:
+        invoices = invoices.filter(WAITING[status], status=InvoiceStatus.DRAFT)
+    elif status is not None:
         invoices = invoices.filter(status=status)
     if before is not None:
         drafted_at, invoice_id = before
         invoices = invoices.filter(
             Q(drafted_at__lt=drafted_at) | Q(drafted_at=drafted_at, id__lt=invoice_id), drafted_at__lte=drafted_at
         )
-    return list(with_lines(invoices)[: min(limit, PAGE_LENGTH_MAX)])
+    return list(with_lines(invoices.select_related("organization"))[: min(limit, PAGE_LENGTH_MAX)])
+
+
+def iterate_issued(organization_id: UUID) -> Iterator[Invoice]:
+    """An organization's issued invoices that are not void, first issued first. Streamed."""
+    issued = Invoice.objects.select_related("organization").filter(organization_id=organization_id)
+    return (
+        issued.exclude(status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID])
+        .order_by("issued_at", "number")
+        .iterator(chunk_size=200)
+    )
 
 
 def find_last_ended_period(subscription_id: UUID, now: datetime) -> SubscriptionPeriod | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Sum
@@ -97,6 +98,23 @@ def verify(*, invoice: Invoice, actor: Actor) -> Verification:
             differences.append(Difference(0, name.removesuffix("_minor"), was, now))
     voided = _voided_since(stored) if differences else ()
     return Verification(stored, events, len(lines), derivation.total_minor, tuple(differences), voided)
+
+
+def as_dict(checked: Verification) -> dict[str, Any]:
+    """For the wire: amounts as decimal strings."""
+    invoice = checked.invoice
+    return {
+        "invoice": str(invoice.id),
+        "number": invoice.number,
+        "agrees": checked.agrees,
+        "events": checked.events,
+        "lines": checked.lines,
+        "total": format_minor(invoice.total_minor, invoice.currency),
+        "rated_total": format_minor(checked.total_minor, invoice.currency),
+        "currency": invoice.currency,
+        "differences": [asdict(each) for each in checked.differences],
+        "voided_since": list(checked.voided_since),
+    }
 
 
 def _raw_use(invoice: Invoice) -> tuple[int, list[UsageCharge]]:

@@ -298,10 +298,38 @@ class InvoiceDocument(TypedDict):
     from_balance: str
     credit_notes: list[str]
     drafted_at: str | None
+    # Of drafts only: when it issues itself, or why it waits for a human.
+    issue_due_at: str | None
+    held_at: str | None
+    parked: ParkedDocument | None
     issued_at: str | None
     due_on: str | None
     issuer: dict[str, Any]
     customer: dict[str, Any]
+
+
+class DifferenceDocument(TypedDict):
+    """What a line (0: the invoice as a whole) says, and what the raw events come to."""
+
+    line: int
+    field: str
+    stored: str
+    rated: str
+
+
+class VerificationDocument(TypedDict):
+    """What ``invoicing.verifying.as_dict`` gives. ``voided_since``: earlier invoices that it was rated against."""
+
+    invoice: str
+    number: str
+    agrees: bool
+    events: int
+    lines: int
+    total: str
+    rated_total: str
+    currency: str
+    differences: list[DifferenceDocument]
+    voided_since: list[str]
 
 
 class PaymentDocument(TypedDict):

@@ -12,7 +12,7 @@ import click
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.cli import environment, lookup, output, showing
-from billing.cli.commands import invoices_settle
+from billing.cli.commands import invoices_settle, invoices_verify
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import INSTANT, REASON, REFERENCE, pdf_option
 from billing.invoicing import documents, pdf
@@ -179,3 +179,4 @@ def _none(reference: str) -> Invoice:
 
 for _settling in invoices_settle.COMMANDS:
     command.add_command(_settling)
+command.add_command(invoices_verify.verify)

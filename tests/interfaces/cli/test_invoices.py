@@ -1,6 +1,8 @@
 import csv
 import io
 
+from django.db import connection
+
 from billing.models import Invoice
 from tests.support import cli
 
@@ -69,3 +71,20 @@ def test_a_draft_that_is_held_is_issued_by_nobody_until_released(acme: str) -> N
     assert issued["status"] == "issued"
     held = cli.run("invoices", "hold", issued["number"], "--reason", "late", "--json")
     assert (held.code, held.problem["code"]) == (4, "invoice_frozen")
+
+
+def test_verify_rates_them_again(acme: str) -> None:
+    assert "No invoice is issued yet." in cli.run("invoices", "verify", "acme").out
+    cli.shown("clock", "advance", "acme", "--to", "2026-03-03")
+    document = cli.shown("invoices", "verify", "acme")
+    assert (document["agrees"], len(document["invoices"])) == (True, 2)
+    number = document["invoices"][0]["number"]
+    said = cli.run("invoices", "verify", number)
+    assert (said.code, f"{number}: 49.00 USD, 1 lines, 0 events: agrees" in said.out) == (0, True)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE marketplace_invoice_lines DISABLE TRIGGER USER")
+        cursor.execute("UPDATE marketplace_invoice_lines SET amount_minor = amount_minor + 1")
+    said = cli.run("invoices", "verify", number)
+    assert (said.code, "amount_minor: 4,901, by the events 4900" in said.out.replace("4901", "4,901")) == (1, True)
+    assert cli.run("invoices", "verify", "nobody").code == 3
