@@ -6,13 +6,14 @@ that lies in ``[starts_at, expires_at)``, however late the use is reported, as l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from billing.kernel.decimals import ZERO
+from billing.kernel.errors import InvariantViolation
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -48,6 +49,23 @@ def is_spendable(grant: Spendable, at: datetime) -> bool:
 
 def in_drain_order(grants: Iterable[Grant]) -> list[Grant]:
     return sorted(grants, key=lambda grant: (grant.priority, grant.expires_at or _NEVER, grant.starts_at, grant.id))
+
+
+def give_back(paid: Iterable[Share], *, before: Mapping[UUID, Decimal], credits: Decimal) -> list[Share]:
+    """Which grants get ``credits`` back of what they ``paid``, in that order: the last to pay is the first to get.
+
+    ``before`` is what each got back already. Raises ``InvariantViolation`` where they did not pay as much.
+    """
+    shares: list[Share] = []
+    missing = credits
+    for share in reversed(list(paid)):
+        back = min(missing, share.credits - before.get(share.grant_id, ZERO))
+        if back > ZERO:
+            shares.append(Share(share.grant_id, back))
+            missing -= back
+    if missing:
+        raise InvariantViolation(f"{missing} credits to give back that no grant paid")
+    return shares
 
 
 def allocate(grants: Sequence[Spendable], *, credits: Decimal, at: datetime) -> tuple[list[Share], Decimal]:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import F
 
 from billing.credits import allocation, queries
 from billing.kernel.decimals import ZERO, bounded
-from billing.kernel.errors import Invalid, InvariantViolation, LimitExceeded
+from billing.kernel.errors import Conflict, Invalid, InvariantViolation, LimitExceeded
 from billing.models import (
     DEFAULT_PRIORITY,
     CreditEntry,
@@ -22,6 +23,7 @@ from billing.models import (
     EntryKind,
     GrantKind,
     MarketplaceSubscription,
+    Notice,
     SubscriptionPeriod,
 )
 
@@ -29,10 +31,25 @@ from billing.models import (
 BALANCE_MAX = Decimal("10000000000000")
 
 
+FILLING = (EntryKind.GRANT, EntryKind.ADJUSTMENT, EntryKind.TRANSFER)
+
+
 class InsufficientCredits(LimitExceeded):
     """The open grants do not cover what was to be taken. Nothing was written."""
 
     code = "insufficient_credits"
+
+
+class GrantExpired(Conflict):
+    """The grant's time is over: what was left of it lapsed and cannot be voided."""
+
+    code = "grant_expired"
+
+
+class NothingToVoid(Conflict):
+    """The grant is spent."""
+
+    code = "nothing_to_void"
 
 
 class CreditsInvalid(Invalid):
@@ -47,6 +64,7 @@ class Movement(NamedTuple):
     grant: CreditGrant
     kind: EntryKind
     amount: Decimal
+    event_id: UUID | None = None
 
 
 def grant(
@@ -107,6 +125,61 @@ def take(
         )
         movements.append(Movement(open_grants[share.grant_id], EntryKind.ADJUSTMENT, -share.credits))
     return _book(account, movements, actor=actor, reason=reason, now=now)
+
+
+def void(*, account: MarketplaceSubscription, grant: CreditGrant, actor: str, reason: str, now: datetime) -> bool:
+    """Make what is left of a grant worthless. A voided grant stays as it is: False.
+
+    Raises ``GrantExpired``, ``NothingToVoid``.
+    """
+    if grant.voided_at is not None:
+        return False
+    if grant.expires_at is not None and grant.expires_at <= now:
+        raise GrantExpired("The grant has expired.")
+    if not grant.remaining:
+        raise NothingToVoid("Nothing is left of the grant.")
+    movement = Movement(grant, EntryKind.VOID, -grant.remaining)
+    CreditGrant.objects.filter(pk=grant.pk).update(voided=F("voided") + F("remaining"), remaining=ZERO, voided_at=now)
+    _book(account, [movement], actor=actor, reason=reason, now=now)
+    return True
+
+
+def give_back(*, shares: Sequence[allocation.Share], event_id: UUID, actor: str, reason: str, now: datetime) -> None:
+    """Return to grants what they paid for use that the counter-event ``event_id`` takes back.
+
+    Each on the account that it belongs to by now. What is expired, lapsed with its subscription or voided is booked
+    back and lapses or is voided again at once: it is unspendable from its instant, whatever becomes of it later.
+    """
+    credits = dict(shares)
+    grants = CreditGrant.objects.select_related("account__subscription").filter(id__in=credits)
+    by_account: dict[MarketplaceSubscription, list[CreditGrant]] = {}
+    for each in sorted(grants, key=lambda each: list(credits).index(each.id)):
+        by_account.setdefault(each.account, []).append(each)
+    for account, its_grants in by_account.items():
+        movements = []
+        for each in its_grants:
+            amount = credits[each.id]
+            movements.append(Movement(each, EntryKind.REVERSAL, amount, event_id))
+            ends_as = _ended_as(each, now)
+            if ends_as is not None:
+                movements.append(Movement(each, ends_as, -amount, event_id))
+            column = {None: "remaining", EntryKind.VOID: "voided", EntryKind.EXPIRY: "expired"}[ends_as]
+            CreditGrant.objects.filter(pk=each.pk).update(
+                consumed=F("consumed") - amount, **{column: F(column) + amount}
+            )
+        _book(account, movements, actor=actor, reason=reason, now=now)
+
+
+def _ended_as(grant: CreditGrant, now: datetime) -> EntryKind | None:
+    """What made the grant worthless, if anything did."""
+    if grant.voided_at is not None:
+        return EntryKind.VOID
+    is_over = grant.expires_at is not None and grant.expires_at <= now
+    # An allowance lapses with its subscription, before its time.
+    has_lapsed = grant.expired > ZERO or (
+        grant.kind == GrantKind.ALLOWANCE and grant.account.subscription.ended_at is not None
+    )
+    return EntryKind.EXPIRY if is_over or has_lapsed else None
 
 
 def expire_due(*, account: MarketplaceSubscription, now: datetime) -> Decimal:
@@ -175,14 +248,18 @@ def _book(
                 amount=movement.amount,
                 balance_after=balance,
                 grant=movement.grant,
+                event_id=movement.event_id,
                 actor=actor,
                 reason=reason,
                 booked_at=now,
             )
         )
     CreditEntry.objects.bulk_create(entries)
+    # Credits that are added begin anew what is told of their running out; those that come back do not.
+    is_filled = balance > was and movements[0].kind in FILLING
+    told = {"filled": balance, "told": Notice.NOTHING} if is_filled else {}
     written = MarketplaceSubscription.objects.filter(pk=account.pk, credit_balance=was).update(
-        credit_balance=balance, entries=sequence
+        credit_balance=balance, entries=sequence, **told
     )
     if written != 1:
         raise InvariantViolation(f"credit account {account.pk} changed under the lock")

@@ -84,6 +84,8 @@ def package(quantity: Decimal, *, rate: Decimal, per: Decimal) -> tuple[Portion,
 
 def packages(quantity: Decimal, *, per: Decimal) -> Decimal:
     """How many packages of ``per`` units are started by ``quantity``."""
+    if quantity <= ZERO:
+        return ZERO
     whole = EXACT.divide_int(quantity, per)
     return EXACT.add(whole, ONE) if EXACT.remainder(quantity, per) else whole
 
@@ -118,9 +120,16 @@ def _in_tier(number: int, tier: Tier, quantity: Decimal, per: Decimal) -> list[P
 
 
 def portions(price: OveragePrice, quantity: Decimal) -> tuple[Portion, ...]:
-    """What ``quantity`` units cost in all, by the price's model; nothing for no units."""
-    if quantity <= ZERO:
+    """What ``quantity`` units cost in all, by the price's model; nothing for no units.
+
+    Fewer than none are units taken back before they are billed, where the invoice that billed them is void and not yet
+    replaced: they are counted without money, and what bills the others next sets them off.
+    """
+    if not quantity:
         return ()
+    if quantity < ZERO:
+        part = Part(1 if price.tiers else 0, "overage")
+        return (Portion(part, quantity, *_rate_of(price, part), ZERO),)
     if price.model == PricingModel.GRADUATED:
         return graduated(quantity, tiers=price.tiers, per=price.per)
     if price.model == PricingModel.VOLUME:
@@ -162,7 +171,9 @@ def less(portion: Portion, billed: Billed, *, currency: str) -> Due:
 
 
 def _rate_of(price: OveragePrice, part: Part) -> tuple[Decimal, Decimal]:
-    """The rate of a tier that the whole quantity is not in any more."""
+    """The rate of a part that the whole quantity is not in any more."""
+    if not part.tier:
+        return price.rate or ZERO, price.per
     tier = price.tiers[part.tier - 1]
     return (tier.flat, ONE) if part.charge == "flat" else (tier.rate, price.per)
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from billing.credits.allocation import Share, in_drain_order
+from billing.credits.allocation import Share, in_drain_order, is_spendable
 from billing.kernel.decimals import ZERO
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Cadence, Span
@@ -57,6 +57,8 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     periods: list[PeriodRow]
     spans: list[SpanRow]
     grants: list[GrantRow]
+    filled: Decimal = ZERO
+    told: int = 0
     past_due_at: datetime | None = None
 
 
@@ -69,6 +71,7 @@ class WindowRow(msgspec.Struct, frozen=True):
     used: Decimal
     overage: Decimal
     events: int
+    peak: Decimal = ZERO
 
 
 class KnownEvent(msgspec.Struct, frozen=True):
@@ -97,12 +100,14 @@ class WindowKey(NamedTuple):
 
 
 class Taken:
-    """What stands against limits in one stretch of time: the use of all subscriptions that share it."""
+    """What stands against limits in one stretch of time: the use of all subscriptions that share it. ``peak`` is the
+    most that stood there before some of it was taken back."""
 
-    __slots__ = ("quantity",)
+    __slots__ = ("peak", "quantity")
 
-    def __init__(self, quantity: Decimal) -> None:
+    def __init__(self, quantity: Decimal, peak: Decimal) -> None:
         self.quantity = quantity
+        self.peak = peak
 
 
 class Window:
@@ -128,6 +133,11 @@ class Window:
         """All that stands against a limit here: this subscription's use and the other ones'."""
         return self._shared.quantity
 
+    @property
+    def reached(self) -> Decimal:
+        """The most that ever stood here."""
+        return max(self._shared.quantity, self._shared.peak)
+
     def add(self, quantity: Decimal, overage: Decimal) -> None:
         self.used += quantity
         self.overage += overage
@@ -149,7 +159,7 @@ class Debit(NamedTuple):
 class Account:
     """The credit account of one subscription while it is decided on."""
 
-    __slots__ = ("balance", "debits", "entries", "grants", "row")
+    __slots__ = ("balance", "debits", "entries", "grants", "row", "told")
 
     def __init__(self, row: SubscriptionRow) -> None:
         self.row = row
@@ -157,6 +167,10 @@ class Account:
         self.entries = row.entries
         self.grants = in_drain_order(row.grants)
         self.debits: list[Debit] = []
+        self.told = row.told
+
+    def spendable(self, at: datetime) -> Decimal:
+        return sum((grant.remaining for grant in self.grants if is_spendable(grant, at)), ZERO)
 
     def pay(self, shares: Iterable[Share], event_id: UUID) -> None:
         by_id = {grant.id: grant for grant in self.grants}
@@ -225,10 +239,9 @@ class Books:
         stretch = key if is_own else key[1:]
         taken = self._shared.get(stretch)
         if taken is None:
-            used = sum(
-                (row.used for other, row in self._rows.items() if (other if is_own else other[1:]) == stretch), ZERO
-            )
-            taken = self._shared[stretch] = Taken(used)
+            rows = [row for other, row in self._rows.items() if (other if is_own else other[1:]) == stretch]
+            used = sum((row.used for row in rows), ZERO)
+            taken = self._shared[stretch] = Taken(used, max((row.peak for row in rows), default=ZERO))
         return taken
 
     def charge(self, key: ChargeKey) -> Charge:

@@ -76,6 +76,15 @@ class Crossing(NamedTuple):
     window_starts_at: datetime
 
 
+class CreditCrossing(NamedTuple):
+    """A line that credits fell to: told once until credits are added. ``filled`` is what there was when they were."""
+
+    topic: str
+    subscription_id: UUID
+    spendable: Decimal
+    filled: Decimal
+
+
 class Terms(NamedTuple):
     """What an offer is judged by: an instant, the period and the plan of then, and the period that bills it."""
 
@@ -93,13 +102,14 @@ class Accepted(NamedTuple):
 class Decider:
     """Decides a list of offers of one organization, keeping the running state between them."""
 
-    def __init__(self, books: Books, catalog: Catalog, now: datetime) -> None:
+    def __init__(self, books: Books, catalog: Catalog, now: datetime, *, low_percent: int = 0) -> None:
         self.books = books
         self.catalog = catalog
         self.now = now
+        self.low_percent = low_percent
         self.zone = ZoneInfo(books.row.zone)
         self.accepted: list[Accepted] = []
-        self.crossings: list[Crossing] = []
+        self.crossings: list[Crossing | CreditCrossing] = []
 
     def decide(self, offer: Offer) -> Outcome:
         """Settle one offer. Raises ``RenewalDue``; every other no is a refused or conflicting ``Outcome``."""
@@ -268,7 +278,8 @@ class Decider:
         account: Account,
         shares: list[Share],
     ) -> None:
-        before = {cadence: window.taken for cadence, window in windows.items()}
+        # What was taken back and is used again crosses no line anew.
+        before = {cadence: window.reached for cadence, window in windows.items()}
         for window in windows.values():
             window.add(event.quantity, event.overage)
         account.pay(shares, event.id)
@@ -293,9 +304,22 @@ class Decider:
                         window.key.starts_at,
                     )
                 )
+        if event.credits_due:
+            self._notice(account)
         fingerprint = offer.fingerprint().hex()
         self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
         self.accepted.append(Accepted(offer, event))
+
+    def _notice(self, account: Account) -> None:
+        """Tell of credits that got low or out, each once. By what could pay now: what use told late could not have
+        says nothing of that."""
+        row, spendable = account.row, account.spendable(self.now)
+        reached = quotas.notices(spendable=spendable, filled=row.filled, percent=self.low_percent)
+        for notice in reached:
+            if notice > account.told:
+                account.told = notice
+                topic = "credits.exhausted" if notice == quotas.EXHAUSTED else "credits.low"
+                self.crossings.append(CreditCrossing(topic, row.id, spendable, row.filled))
 
 
 def past_due() -> Refusal:

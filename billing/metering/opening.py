@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
+
 from billing.catalog import queries as catalog_queries
 from billing.metering import store
 from billing.metering.books import Books
@@ -27,7 +29,8 @@ def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict
         clocks |= moved
         books |= store.load({key: offers_of[key] for key in moved}, clocks)
     catalog = Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan)
-    return {key: Decider(books[key], catalog, clocks[key].now) for key in offers_of}
+    low_percent = settings.BILLING_CREDITS_LOW_PERCENT
+    return {key: Decider(books[key], catalog, clocks[key].now, low_percent=low_percent) for key in offers_of}
 
 
 def _clock(books: Books, now: datetime) -> Clock:

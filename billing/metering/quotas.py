@@ -45,7 +45,20 @@ THRESHOLDS = (80, 100)
 
 
 def crossed(*, before: Decimal, after: Decimal, limit: Decimal | None) -> list[int]:
-    """Thresholds that this step reached. Use only grows, so each is reached once per window."""
+    """Thresholds that this step reached for the first time; ``before`` is the most that the window ever held."""
     if not limit:
         return []
     return [percent for percent in THRESHOLDS if before * 100 < limit * percent <= after * 100]
+
+
+# What is told of credits, in this order; ``models.Notice`` stores which was last.
+LOW, EXHAUSTED = 1, 2
+
+
+def notices(*, spendable: Decimal, filled: Decimal, percent: int) -> list[int]:
+    """What there is to tell of an account that had ``filled`` when credits were last added: ``LOW`` from ``percent``
+    of that downwards, ``EXHAUSTED`` with nothing left. An account that never had any runs out of nothing."""
+    if not filled:
+        return []
+    is_low = spendable * 100 <= filled * percent
+    return [*([LOW] if is_low else []), *([] if spendable else [EXHAUSTED])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from billing.infra import statements
+from billing.kernel.decimals import plain
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, calendar_window
@@ -51,6 +53,7 @@ SELECT json_build_object(
             'starts_at', subscription.starts_at, 'ended_at', subscription.ended_at,
             'past_due_at', subscription.past_due_at,
             'credit_balance', account.credit_balance::text, 'entries', account.entries,
+            'filled', account.filled::text, 'told', account.told,
             'periods', coalesce((
                 SELECT json_agg(json_build_object(
                     'id', period.id, 'ordinal', period.ordinal, 'kind', period.kind, 'starts_at', period.starts_at,
@@ -79,7 +82,7 @@ SELECT json_build_object(
         SELECT json_agg(json_build_object(
             'id', usage.id, 'subscription_id', usage.subscription_id, 'meter', usage.meter, 'cadence', usage.cadence,
             'starts_at', usage.starts_at, 'used', usage.used::text, 'overage', usage.overage::text,
-            'events', usage.events))
+            'events', usage.events, 'peak', usage.peak::text))
         FROM (
             SELECT meter, cadence, starts_at
             FROM jsonb_to_recordset(asked.windows) AS calendar(meter text, cadence text, starts_at timestamptz)
@@ -137,8 +140,9 @@ drained_grants AS (
     WHERE g.id = x.id AND g.remaining >= x.credits
     RETURNING 1),
 accounts AS (
-    UPDATE marketplace_subscriptions a SET credit_balance = x.balance, entries = x.entries
-    FROM doc, jsonb_to_recordset(d->'accounts') AS x(id uuid, was numeric, balance numeric, entries bigint)
+    UPDATE marketplace_subscriptions a SET credit_balance = x.balance, entries = x.entries, told = x.told
+    FROM doc, jsonb_to_recordset(d->'accounts') AS x(id uuid, was numeric, balance numeric, entries bigint,
+        told smallint)
     WHERE a.subscription_id = x.id AND a.credit_balance = x.was
     RETURNING 1),
 debits AS (
@@ -251,7 +255,11 @@ def _collect(decider: Decider, document: dict[str, list[Any]]) -> None:
     _collect_windows(decider, organization_id, document)
     _collect_credits(decider, organization_id, document)
     for crossing in decider.crossings:
-        fields = {key: value for key, value in crossing._asdict().items() if key != "topic"}
+        fields = {
+            key: plain(value) if isinstance(value, Decimal) else value
+            for key, value in crossing._asdict().items()
+            if key != "topic"
+        }
         document["outbox"].append(
             {
                 "id": new_id(),
@@ -286,7 +294,7 @@ def _collect_windows(decider: Decider, organization_id: UUID, document: dict[str
 def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str, list[Any]]) -> None:
     drained: dict[UUID, Any] = {}
     for account in decider.books.accounts.values():
-        if not account.debits:
+        if not account.debits and account.told == account.row.told:
             continue
         document["accounts"].append(
             {
@@ -294,6 +302,7 @@ def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str
                 "was": account.row.credit_balance,
                 "balance": account.balance,
                 "entries": account.entries,
+                "told": account.told,
             }
         )
         for debit in account.debits:

@@ -23,6 +23,7 @@ from billing.models.credits import (
     EntryKind,
     GrantKind,
     MarketplaceSubscription,
+    Notice,
 )
 from billing.models.discounts import Coupon, SubscriptionDiscount
 from billing.models.hosts import PolicyDecision, TenantBillingState
@@ -108,6 +109,7 @@ __all__ = [
     "MarketplaceSubscription",
     "Membership",
     "Meter",
+    "Notice",
     "OnLimit",
     "Organization",
     "OutboxEvent",

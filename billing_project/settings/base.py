@@ -225,6 +225,8 @@ BILLING_ISSUER = {
 BILLING_GRACE_HOURS = env.int("BILLING_GRACE_HOURS", default=24)
 # An invoice of more than this many times the highest of the subscription's last ones waits for a human.
 BILLING_JUMP_FACTOR = env.int("BILLING_JUMP_FACTOR", default=10)
+# Credits are told to be low at this many per cent of what there was when some were last added.
+BILLING_CREDITS_LOW_PERCENT = env.int("BILLING_CREDITS_LOW_PERCENT", default=20)
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Days after a charge failed, or an invoice was overdue, on which it is charged or reminded of again.

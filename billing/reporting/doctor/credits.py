@@ -95,7 +95,10 @@ CREDITS = (
     ),
     Invariant(
         name="debits-pay-events",
-        sentence="The credits that an event was paid with are the debits that name it, and every debit names one.",
+        sentence=(
+            "The credits that an event was paid with are the debits that name it, those that a reversal gives back are "
+            "the ledger's reversals, and each names its event."
+        ),
         hint="Find the debit without its event or the event without its debit: recording writes both or none.",
         sql="""
             SELECT coalesce(event.id, debit.event_id) AS event_id, event.credits_paid, debit.total AS debited
@@ -105,7 +108,7 @@ CREDITS = (
             ) AS event
             FULL JOIN (
                 SELECT entry.event_id, -sum(entry.amount) AS total FROM marketplace_credit_ledger AS entry
-                WHERE :of(entry) AND entry.kind = 'debit' GROUP BY entry.event_id
+                WHERE :of(entry) AND entry.kind IN ('debit', 'reversal') GROUP BY entry.event_id
             ) AS debit ON debit.event_id = event.id
             WHERE coalesce(event.credits_paid, 0) <> coalesce(debit.total, 0)
         """,

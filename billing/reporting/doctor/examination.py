@@ -16,11 +16,12 @@ from billing.models import Organization
 from billing.reporting.doctor.credits import CREDITS
 from billing.reporting.doctor.invariant import Invariant
 from billing.reporting.doctor.invoices import INVOICES
+from billing.reporting.doctor.reversals import REVERSALS
 from billing.reporting.doctor.settlement import SETTLEMENT
 from billing.reporting.doctor.subscriptions import SUBSCRIPTIONS
 from billing.reporting.doctor.usage import USAGE
 
-INVARIANTS: tuple[Invariant, ...] = (*SUBSCRIPTIONS, *USAGE, *CREDITS, *INVOICES, *SETTLEMENT)
+INVARIANTS: tuple[Invariant, ...] = (*SUBSCRIPTIONS, *USAGE, *REVERSALS, *CREDITS, *INVOICES, *SETTLEMENT)
 # More than a person will read; a broken sum over a large installation must not fill the memory.
 ROWS_MAX = 1000
 

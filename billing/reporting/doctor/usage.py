@@ -141,14 +141,18 @@ USAGE = (
     ),
     Invariant(
         name="events-split-sanely",
-        sentence="An event's overage is part of its quantity, and it was not paid with more credits than it cost.",
+        sentence=(
+            "An event's overage is part of its quantity, and it was not paid with more credits than it cost; of a "
+            "reversal all that holds below zero."
+        ),
         hint="The split is settled at admission and never again: the row was changed behind the triggers.",
         sql="""
             SELECT event.id, event.meter, event.quantity, event.overage, event.credits_due, event.credits_paid
             FROM marketplace_usage_events AS event
+            CROSS JOIN LATERAL (SELECT CASE WHEN event.reverses_id IS NULL THEN 1 ELSE -1 END AS sign) AS kind
             WHERE :of(event) AND NOT (
-                event.quantity > 0 AND event.overage BETWEEN 0 AND event.quantity
-                AND event.credits_paid BETWEEN 0 AND event.credits_due)
+                sign * event.quantity > 0 AND sign * event.overage BETWEEN 0 AND sign * event.quantity
+                AND sign * event.credits_paid BETWEEN 0 AND sign * event.credits_due)
         """,
     ),
     Invariant(

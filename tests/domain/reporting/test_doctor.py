@@ -14,7 +14,7 @@ from billing.accounts.actors import NotAllowed
 from billing.credits import operations as credits_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
-from billing.lifecycle import cancel, change_plan, onboard, renew
+from billing.lifecycle import cancel, change_plan, onboard, renew, reversal
 from billing.metering import operations as metering_operations
 from billing.metering.offers import Offer
 from billing.models import (
@@ -111,7 +111,17 @@ def make_books(zone: str = "America/New_York") -> Books:
     now = clock(now + timedelta(days=40))
     subscription = onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=now)
     use(organization, "tokens", "3", now, now)
+    take_back(organization, now)
     return Books(organization, subscription, invoice)
+
+
+def take_back(organization: Organization, now: datetime) -> None:
+    """A use without a price in part, and one that was paid in credits whole."""
+    events = UsageEvent.objects.filter(organization=organization).order_by("recorded_at", "id")
+    unpriced = events.filter(meter_id="cases").latest("recorded_at", "id")
+    paid = events.filter(meter_id="tokens", overage=0, credits_paid__gt=0)[1]
+    for event, quantity in ((unpriced, Decimal("0.5")), (paid, None)):
+        reversal.reverse(event_id=event.id, quantity=quantity, actor=OPERATOR, reason="a mistake", now=now)
 
 
 @pytest.fixture
@@ -161,6 +171,7 @@ def test_empty_books_are_silent() -> None:
 
 EVENT = "(SELECT id FROM marketplace_usage_events WHERE {} ORDER BY id LIMIT 1)"
 UNPRICED = EVENT.format("overage = 0 AND credits_due = 0")
+UNPRICED_REVERSAL = EVENT.format("reverses_id IS NOT NULL AND meter = 'cases'")
 FIRST_ENTRY = "(SELECT id FROM marketplace_credit_ledger ORDER BY subscription_id, sequence LIMIT 1)"
 
 # What is broken → which invariants say so, and under which column they name the row.
@@ -313,6 +324,47 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
             f"{EVENT.format('overage = 0 AND credits_due = 0')} RETURNING id"
         ),
         {"events-stand-in-their-periods"},
+        "id",
+    ),
+    (
+        "marketplace_usage_events",
+        (
+            f"UPDATE marketplace_usage_events SET reverses_id = gen_random_uuid() WHERE id = "
+            f"{UNPRICED_REVERSAL} RETURNING id"
+        ),
+        {"reversals-stand-with-their-events"},
+        "id",
+    ),
+    (
+        "marketplace_usage_events",
+        (
+            f"UPDATE marketplace_usage_events SET quantity = quantity - 10 WHERE id = "
+            f"{UNPRICED_REVERSAL} RETURNING meter"
+        ),
+        {
+            "reversals-within-events",
+            "lifetime-windows-equal-events",
+            "period-windows-equal-events",
+            "calendar-windows-equal-events",
+        },
+        "meter",
+    ),
+    (
+        "marketplace_credit_ledger",
+        (
+            "UPDATE marketplace_credit_ledger SET grant_id = (SELECT id FROM marketplace_credit_grants"
+            " WHERE kind = 'purchase' LIMIT 1) WHERE kind = 'reversal' RETURNING grant_id"
+        ),
+        {"reversals-repay-payers", "grants-equal-movements"},
+        "grant_id",
+    ),
+    (
+        "marketplace_credit_grants",
+        (
+            "UPDATE marketplace_credit_grants SET voided_at = now() WHERE id = ("
+            "SELECT id FROM marketplace_credit_grants WHERE remaining > 0 LIMIT 1) RETURNING id"
+        ),
+        {"voided-grants-stay-void"},
         "id",
     ),
     (

@@ -213,6 +213,45 @@ def test_parts_add_up_to_the_whole_to_the_minor_unit(priced: Any, parts: list[De
         assert billed == total(product, quantity, currency) == second.settled(told, Fraction(quantity), currency)
 
 
+signed = st.lists(
+    st.integers(-4_000_000_000, 4_000_000_000).filter(bool).map(lambda units: Decimal(units).scaleb(-6)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(prices(), signed, st.sampled_from(("JPY", "USD", "KWD")))
+@settings(max_examples=300, deadline=None)
+def test_parts_that_are_taken_back_leave_the_price_of_what_is_left(
+    priced: Any, parts: list[Decimal], currency: str
+) -> None:
+    product, told = priced
+    invoices = bill(product, parts, currency)
+    for number, part in enumerate(parts):
+        assert sum((due.quantity for due in invoices[number] if due.part.charge == "overage"), ZERO) == part
+    for so_far, quantity in enumerate(accumulate(parts), start=1):
+        billed = sum(due.amount_minor for invoice in invoices[:so_far] for due in invoice)
+        # Taken back before it was billed: no money yet, and what is billed later is less by it.
+        left = max(ZERO, quantity)
+        assert billed == total(product, left, currency) == second.settled(told, Fraction(left), currency)
+
+
+def test_all_that_is_taken_back_gives_the_money_back_line_by_line() -> None:
+    per_unit = price(PricingModel.PER_UNIT, rate="0.5")
+    _, back = bill(per_unit, [Decimal(7), Decimal(-7)], "USD")
+    assert [(due.part, due.quantity, due.rate, due.amount_minor) for due in back] == [
+        ((0, "overage"), -7, Decimal("0.5"), -350)
+    ]
+    graduated = price(PricingModel.GRADUATED, tiers=WITH_FLATS)
+    _, back = bill(graduated, [Decimal(1100), Decimal(-1100)], "USD")
+    assert [(due.part, due.quantity, due.amount_minor) for due in back] == [
+        ((1, "overage"), -1000, -50000),
+        ((1, "flat"), -1, -100),
+        ((2, "overage"), -100, 0),
+        ((2, "flat"), -1, -2500),
+    ]
+
+
 @given(st.integers(0, 6_000_000_000), st.integers(0, 6_000_000_000))
 @settings(max_examples=200, deadline=None)
 def test_graduated_without_flat_fees_is_monotone_and_continuous(one: int, other: int) -> None:
