@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from marketplace import views
+from marketplace import payments, views
 from marketplace.forms import SignInForm
 
 urlpatterns = [
@@ -19,4 +19,7 @@ urlpatterns = [
     path("dashboard/", views.dashboard_start, name="dashboard-start"),
     path("dashboard/<slug:slug>/", views.organization_dashboard, name="dashboard"),
     path("dashboard/<slug:slug>/invoices/<uuid:invoice_id>/", views.invoice, name="invoice"),
+    path("payments/portal/<str:token>", payments.portal, name="payment-portal"),
+    path("payments/portal/<str:token>/charges/<uuid:charge_id>", payments.decide, name="payment-decide"),
+    path("payments/checkout/<str:token>", payments.checkout, name="payment-checkout"),
 ]

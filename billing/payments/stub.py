@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -37,6 +38,7 @@ from billing.payments.protocol import (
     ChargeRequest,
     ChargeResult,
     EventUnreadable,
+    ProviderRefused,
     ProviderUnavailable,
     ReportedUsage,
     SignatureInvalid,
@@ -88,9 +90,11 @@ class StubProvider:
     code = registry.STUB
 
     def create_customer(self, *, organization: Organization) -> str:
+        _refuse_in_earnest(is_sandbox=organization.is_sandbox)
         return reference_of(organization.id)
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
+        _refuse_in_earnest(is_sandbox=request.sandbox)
         customer = ProviderCustomer.objects.filter(provider=self.code, organization_id=request.organization_id).first()
         method = METHODS.get(customer.payment_method) if customer else None
         known = StubCharge.objects.filter(idempotency_key=request.idempotency_key).first()
@@ -122,10 +126,12 @@ class StubProvider:
         return charge
 
     def portal_url(self, *, organization: Organization, customer_reference: str, return_url: str) -> str:
+        _refuse_in_earnest(is_sandbox=organization.is_sandbox)
         token = signing.dumps([str(organization.id), return_url], salt=PORTAL_SALT)
         return f"/payments/portal/{token}"
 
     def checkout_url(self, *, subscription: Subscription, customer_reference: str, return_url: str) -> str:
+        _refuse_in_earnest(is_sandbox=subscription.organization.is_sandbox)
         token = signing.dumps([str(subscription.id), return_url], salt=CHECKOUT_SALT)
         return f"/payments/checkout/{token}"
 
@@ -157,6 +163,12 @@ class StubProvider:
             ReportedUsage(each.meter, each.quantity, each.starts_at, each.ends_at)
             for each in readings.order_by("meter")
         ]
+
+
+def _refuse_in_earnest(*, is_sandbox: bool) -> None:
+    """Test cards must pay for nothing where customers are real. An installation without a provider is paid by hand."""
+    if settings.BILLING_ENVIRONMENT == "production" and not is_sandbox:
+        raise ProviderRefused("No payment provider is set up: BILLING_PROVIDER is the stub.")
 
 
 def reference_of(organization_id: UUID) -> str:

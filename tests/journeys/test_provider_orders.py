@@ -19,7 +19,7 @@ from billing.invoicing import operations as invoicing_operations
 from billing.lifecycle import onboard
 from billing.models import Organization
 from billing.reporting import doctor
-from tests.support import catalogs, factories, invoicing, providers, stripe_payloads
+from tests.support import catalogs, factories, invoicing, provider_inbox, stripe_payloads
 from tests.support.factories import at
 
 NOW = at("2026-05-10 12:00:00")
@@ -105,15 +105,15 @@ def stands_after_each_order(organization: Organization, events: Sequence[bytes])
 
     def go_on(order: tuple[int, ...], times: Counter[int]) -> None:
         if len(order) == len(events):
-            providers.settle(NOW)
-            reached[order] = providers.standing(organization)
+            provider_inbox.settle(NOW)
+            reached[order] = provider_inbox.standing(organization)
             return
         for place in set(range(len(events))) - set(order):
             with transaction.atomic():
                 told_so_far = (*order, place)
                 again = [each for each in told_so_far if times[each] < 3 and chance.random() < 0.4]
                 for each in (place, *again):
-                    providers.deliver(events[each], now=NOW)
+                    provider_inbox.deliver(events[each], now=NOW)
                 go_on(told_so_far, times + Counter([place, *again]))
                 transaction.set_rollback(True)
 
@@ -146,7 +146,7 @@ def test_every_order_and_number_of_deliveries_ends_the_same(
 def test_the_books_agree_after_the_reverse_order() -> None:
     organization, events = paid_and_disputed()
     for body in reversed(events):
-        providers.deliver(body, now=NOW)
-    providers.settle(NOW)
-    assert providers.standing(organization)["invoices"].popitem()[1] == ("issued", 1000)
+        provider_inbox.deliver(body, now=NOW)
+    provider_inbox.settle(NOW)
+    assert provider_inbox.standing(organization)["invoices"].popitem()[1] == ("issued", 1000)
     assert doctor.verify(organization=organization) == []
