@@ -70,6 +70,43 @@ class VoidInvoice(ApiView):
         return Answer(200, documents.as_dict(voided))
 
 
+class HoldInvoice(ApiView):
+    @endpoint(
+        "Hold a draft",
+        responses={200: InvoiceDocument},
+        act=Act.INVOICES,
+        idempotent=True,
+        tag="invoices",
+        problems=(409,),
+    )
+    def post(self, call: Call[Why, Nothing], invoice_id: str) -> Answer:
+        """Keeps a draft from issuing itself until it is released, or issued by hand. Twice is once."""
+        invoice = find(call, invoice_id)
+        call.require(Act.INVOICES, invoice.organization)
+        held = invoicing_operations.hold(
+            invoice=invoice, actor=call.actor, reason=call.body.reason, now=call.now(invoice.organization)
+        )
+        return Answer(200, documents.as_dict(held))
+
+
+class ReleaseInvoice(ApiView):
+    @endpoint(
+        "Release a draft",
+        responses={200: InvoiceDocument},
+        act=Act.INVOICES,
+        idempotent=True,
+        tag="invoices",
+        problems=(409,),
+    )
+    def post(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
+        """Lets a draft that is held, parked or waits after a void issue itself with the next sweep. One that is due
+        anyway is left alone. If it is still odd, it is parked again."""
+        invoice = find(call, invoice_id)
+        call.require(Act.INVOICES, invoice.organization)
+        released = invoicing_operations.release(invoice=invoice, actor=call.actor, now=call.now(invoice.organization))
+        return Answer(200, documents.as_dict(released))
+
+
 class WriteOffInvoice(ApiView):
     @endpoint(
         "Mark an invoice uncollectible",

@@ -3,12 +3,14 @@
 from django.urls import path
 
 from billing.api import (
+    coupons,
     credit_notes,
     credits,
     dunnings,
     invoices,
     journeys,
     organizations,
+    plan_migrations,
     plans,
     policy,
     profiles,
@@ -16,6 +18,7 @@ from billing.api import (
     quotas,
     settlement,
     subscriptions,
+    tenant_admin,
     usage,
     webhook_endpoints,
 )
@@ -25,14 +28,22 @@ _ORGANIZATION = "billing/organizations/<str:organization_ref>"
 _WEBHOOKS = f"{_ORGANIZATION}/webhook-endpoints"
 _WEBHOOK = f"{_WEBHOOKS}/<str:endpoint_id>"
 _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
+_TENANT = "v1/admin/billing"
 _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
     path("schema", schema_view, name="api-schema"),
     path("docs", DocsView.as_view(), name="api-docs"),
+    path(f"{_TENANT}/state", tenant_admin.TenantState.as_view()),
+    path(f"{_TENANT}/usage", tenant_admin.TenantUsage.as_view()),
+    path(f"{_TENANT}/update-plan", tenant_admin.UpdateTenantPlan.as_view()),
+    path(f"{_TENANT}/portal-url", tenant_admin.TenantPortal.as_view()),
     path("policy/placements/evaluate", policy.EvaluatePlacement.as_view()),
     path("policy/decisions/<str:decision_id>", policy.DecisionDetail.as_view()),
     path("billing/plans", plans.Plans.as_view()),
+    path("billing/plans/<str:plan_code>/migrate", plan_migrations.MigratePlan.as_view()),
+    path("billing/coupons", coupons.Coupons.as_view()),
+    path("billing/coupons/<str:coupon_code>/retire", coupons.RetireCoupon.as_view()),
     path("billing/usage", usage.Usage.as_view()),
     path("billing/organizations", organizations.Organizations.as_view()),
     path(_ORGANIZATION, organizations.OrganizationDetail.as_view()),
@@ -64,6 +75,7 @@ urlpatterns = [
     path(f"{_SUBSCRIPTION}/invoices", invoices.SubscriptionInvoices.as_view()),
     path(f"{_SUBSCRIPTION}/invoices/draft", invoices.DraftInvoice.as_view()),
     path(f"{_SUBSCRIPTION}/invoices/preview", invoices.PreviewInvoice.as_view()),
+    path(f"{_SUBSCRIPTION}/discount", coupons.SubscriptionDiscounts.as_view()),
     path(f"{_SUBSCRIPTION}/credits", credits.Credits.as_view()),
     path(f"{_SUBSCRIPTION}/credits/adjust", credits.AdjustCredits.as_view()),
     path(f"{_SUBSCRIPTION}/credits/ledger", credits.Ledger.as_view()),

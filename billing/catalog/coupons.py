@@ -112,6 +112,16 @@ def lock(code: str) -> Coupon:
     return coupon
 
 
+def read_amount(amount: Decimal, currency: str) -> int:
+    """``amount`` (major units) in minor units. Raises ``CouponInvalid`` for one that the currency does not have."""
+    if not money.is_currency(currency):
+        raise CouponInvalid(f"{currency!r} is not a currency.", field="currency")
+    try:
+        return money.to_minor_exact(amount, currency)
+    except ValueError as error:
+        raise CouponInvalid(f"Amount {error}.", field="amount") from error
+
+
 def normal(code: str) -> str:
     return "" if "\x00" in code else code.strip().upper()
 

@@ -14,7 +14,7 @@ from billing.invoicing.books import LineDraft
 from billing.invoicing.operations import Preview
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceKind, InvoiceLine, Payment
+from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, Payment
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
@@ -58,10 +58,24 @@ def as_dict(invoice: Invoice) -> dict[str, Any]:
         "from_balance": format_minor(settlement.standing(invoice).from_balance_minor, invoice.currency),
         "credit_notes": [note.number for note in invoice.credit_notes.all()],
         "drafted_at": _instant(invoice.drafted_at),
+        **_waiting(invoice),
         "issued_at": _instant(invoice.issued_at) if invoice.issued_at else None,
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
         "issuer": invoice.issuer,
         "customer": invoice.customer,
+    }
+
+
+def _waiting(invoice: Invoice) -> dict[str, Any]:
+    """When a draft issues itself, or what keeps it from that. Nothing once it is none: the rest never changes again."""
+    is_draft = invoice.status == InvoiceStatus.DRAFT
+    issue_due_at, held_at, parked_at = (
+        at if is_draft else None for at in (invoice.issue_due_at, invoice.held_at, invoice.parked_at)
+    )
+    return {
+        "issue_due_at": _instant(issue_due_at) if issue_due_at else None,
+        "held_at": _instant(held_at) if held_at else None,
+        "parked": {"at": _instant(parked_at), "reason": invoice.parked_reason} if parked_at else None,
     }
 
 
@@ -90,6 +104,9 @@ def preview_as_dict(preview: Preview) -> dict[str, Any]:
         "from_balance": format_minor(0, preview.currency),
         "credit_notes": [],
         "drafted_at": None,
+        "issue_due_at": None,
+        "held_at": None,
+        "parked": None,
         "issued_at": None,
         "due_on": None,
         "issuer": {},

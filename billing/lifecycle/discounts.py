@@ -11,7 +11,7 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.catalog import coupons
 from billing.catalog import queries as catalog_queries
-from billing.kernel.errors import Conflict
+from billing.kernel.errors import Conflict, NotFound
 from billing.kernel.money import format_minor
 from billing.lifecycle import renew
 from billing.lifecycle.happenings import tell
@@ -35,6 +35,10 @@ class CouponExceedsFee(Conflict):
     """The amount is more than the plan's base fee, or in another currency: it could make a total negative."""
 
     code = "coupon_exceeds_fee"
+
+
+class DiscountNotFound(NotFound):
+    """There is none to end."""
 
 
 class DiscountPresent(Conflict):

@@ -13,6 +13,7 @@ from billing.metering.offers import EventView, Outcome
 from billing.metering.queries import Counter
 from billing.models import (
     ApiKey,
+    Coupon,
     CreditEntry,
     CreditGrant,
     MarketplaceSubscription,
@@ -20,11 +21,14 @@ from billing.models import (
     Plan,
     PlanEntitlement,
     Subscription,
+    SubscriptionDiscount,
     SubscriptionPeriod,
 )
 from billing.reporting.shapes import (
     CounterDocument,
+    CouponDocument,
     CreditsDocument,
+    DiscountDocument,
     EntitlementDocument,
     EntryDocument,
     GrantDocument,
@@ -118,7 +122,7 @@ def period(period: SubscriptionPeriod) -> PeriodDocument:
 
 
 def subscription(subscription: Subscription, current_period: SubscriptionPeriod | None) -> SubscriptionDocument:
-    """A subscription and the period it is in, if any. Reads ``plan`` and ``marketplace``."""
+    """A subscription and the period it is in, if any. Reads ``plan``, ``marketplace`` and ``discounts``."""
     trial = None
     if subscription.trial_starts_at and subscription.trial_ends_at:
         trial = {"starts_at": instant(subscription.trial_starts_at), "ends_at": instant(subscription.trial_ends_at)}
@@ -141,8 +145,49 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         if subscription.parked_at
         else None,
         "ended_at": _instant_or_none(subscription.ended_at),
+        "discount": _current_discount(subscription, current_period),
         "credit_balance": plain(subscription.marketplace.credit_balance),
         "version": subscription.version,
+    }
+
+
+def _current_discount(subscription: Subscription, current_period: SubscriptionPeriod | None) -> DiscountDocument | None:
+    if subscription.ended_at is not None:
+        return None
+    ordinal = current_period.ordinal if current_period else 1
+    found = [each for each in subscription.discounts.all() if (each.until_ordinal or ordinal) >= ordinal]
+    return discount(min(found, key=lambda each: each.from_ordinal), subscription.currency) if found else None
+
+
+def discount(row: SubscriptionDiscount, currency: str) -> DiscountDocument:
+    """A coupon that a subscription in ``currency`` redeemed."""
+    is_amount = row.amount_minor is not None
+    return {
+        "code": row.code,
+        "name": row.name,
+        "percent": _plain_or_none(row.percent),
+        "amount": format_minor(row.amount_minor, currency) if row.amount_minor is not None else None,
+        "currency": currency if is_amount else None,
+        "from_period": row.from_ordinal,
+        "until_period": row.until_ordinal,
+        "redeemed_at": instant(row.redeemed_at),
+        "removed_at": _instant_or_none(row.removed_at),
+    }
+
+
+def coupon(coupon: Coupon) -> CouponDocument:
+    return {
+        "code": coupon.code,
+        "name": coupon.name,
+        "percent": _plain_or_none(coupon.percent),
+        "amount": format_minor(coupon.amount_minor, coupon.currency) if coupon.amount_minor is not None else None,
+        "currency": coupon.currency or None,
+        "periods": coupon.periods,
+        "redeem_until": _instant_or_none(coupon.redeem_until),
+        "redemptions": coupon.redemptions,
+        "redemptions_max": coupon.redemptions_max,
+        "is_active": coupon.is_active,
+        "created_at": instant(coupon.created_at),
     }
 
 

@@ -96,6 +96,37 @@ class ParkedDocument(TypedDict):
     reason: str
 
 
+class DiscountDocument(TypedDict):
+    """A coupon redeemed: per cent or an amount off all that each period from the one to the other comes to before tax;
+    ``until_period`` null is for ever. Periods are named by their ordinal."""
+
+    code: str
+    name: str
+    percent: str | None
+    amount: str | None
+    currency: str | None
+    from_period: int
+    until_period: int | None
+    redeemed_at: str
+    removed_at: str | None
+
+
+class CouponDocument(TypedDict):
+    """``periods`` and ``redemptions_max`` null: no end."""
+
+    code: str
+    name: str
+    percent: str | None
+    amount: str | None
+    currency: str | None
+    periods: int | None
+    redeem_until: str | None
+    redemptions: int
+    redemptions_max: int | None
+    is_active: bool
+    created_at: str
+
+
 class SubscriptionDocument(TypedDict):
     id: str
     organization: str
@@ -114,6 +145,8 @@ class SubscriptionDocument(TypedDict):
     held_at: str | None
     parked: ParkedDocument | None
     ended_at: str | None
+    # The one in force, or the one that begins with the first regular period.
+    discount: DiscountDocument | None
     credit_balance: str
     version: int
 
@@ -464,3 +497,26 @@ class DecisionDocument(TypedDict):
     records: bool
     requirements: list[RequirementDocument]
     decided_at: str
+
+
+class TenantStateDocument(TypedDict):
+    """``limits`` by entitlement: true or false, a decimal string, or null for no limit."""
+
+    tenant_id: str
+    plan_code: str | None
+    plan_version: int | None
+    subscription_status: str
+    renewal_date: str | None
+    limits: dict[str, bool | str | None]
+
+
+class EventCounterDocument(TypedDict):
+    total: str
+    months: dict[str, str]
+
+
+class TenantUsageDocument(TypedDict):
+    """``usage_counters`` by event: the total, and calendar months of the organization's zone (``2026-01``)."""
+
+    tenant_id: str
+    usage_counters: dict[str, EventCounterDocument]

@@ -159,8 +159,10 @@ def list_history(
     organization: Organization, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[Subscription]:
     """All subscriptions there ever were, newest first; ``before`` is the last row of the page before."""
-    rows = Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace").filter(
-        organization=organization
+    rows = (
+        Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
+        .prefetch_related("discounts")
+        .filter(organization=organization)
     )
     if before is not None:
         created_at, subscription_id = before

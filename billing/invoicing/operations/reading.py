@@ -32,18 +32,23 @@ def read_invoice(*, reference: str, actor: Actor) -> Invoice:
 
 def read_invoices(
     *,
-    organization: Organization,
+    organization: Organization | None,
     actor: Actor,
     subscription_id: UUID | None = None,
     status: str | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Invoice]:
-    """A page of an organization's invoices, last drafted first, drafts as the books are now."""
-    actors.require(actor, Act.READ, organization)
+    """A page of an organization's invoices, or for finance of everybody's (None), last drafted first, drafts as the
+    books are now. ``status`` as in ``queries.list_invoices``."""
+    actors.require(actor, Act.INVOICES if organization is None else Act.READ, organization)
     return refresh(
         queries.list_invoices(
-            organization_id=organization.id, subscription_id=subscription_id, status=status, before=before, limit=limit
+            organization_id=None if organization is None else organization.id,
+            subscription_id=subscription_id,
+            status=status,
+            before=before,
+            limit=limit,
         )
     )
 
