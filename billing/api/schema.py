@@ -25,7 +25,6 @@ _PATH_PARAMETERS = {
     "invoice_id": "The invoice's id or number; `.csv` after it asks for CSV.",
     "credit_note_id": "The credit note's id or number; `.csv` after it asks for CSV.",
     "key_id": "The key's id.",
-    "plan_code": "The plan's code.",
     "coupon_code": "The coupon's code.",
     "dunning_id": "The dunning's id, or the id or number of its invoice.",
     "mail_id": "The mail's id.",
