@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test lint types check format requirements clean venv venv-dev
+.PHONY: run test simulation lint types check format requirements clean venv venv-dev
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -15,6 +15,10 @@ run: venv
 
 test: venv-dev
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Five hundred subscriptions over ten years, each invoice calculated a second time; ARGS="--seed 2 --years 3" for others.
+simulation: venv-dev
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 lint: venv-dev
 	@$(BIN)/ruff check .
