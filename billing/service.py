@@ -4,7 +4,7 @@ call."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,13 +13,17 @@ from django.utils import timezone
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.accounts.queries import Reference
+from billing.infra import logs, refusals
 from billing.lifecycle import quota, upsert, usage
-from billing.lifecycle.quota import BillingQuotaOutcome
+from billing.lifecycle import tenant_state as lifecycle_state
+from billing.lifecycle.quota import BillingQuotaOutcome, PlanLimitError
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization, Subscription
+from billing.reporting import tenant_state
+from billing.reporting.tenant_state import EventUsage, PlanStatus
 from billing.subscriptions import queries as subscriptions_queries
 
-__all__ = ["BillingQuotaOutcome", "BillingService"]
+__all__ = ["BillingQuotaOutcome", "BillingService", "PlanLimitError"]
 
 
 class BillingService:
@@ -103,6 +107,78 @@ class BillingService:
             status=status,
             at_period_end=at_period_end,
         )
+
+    @staticmethod
+    def get_plan_status(organization: Reference) -> PlanStatus:
+        """Plan, subscription status, renewal date and limits: a row of ``tenant_billing_state``, and the plan's."""
+        return tenant_state.plan_status(accounts_queries.resolve(organization))
+
+    @staticmethod
+    def set_plan_status(
+        organization: Reference,
+        *,
+        actor: Actor,
+        plan_code: str | None = None,
+        status: str | None = None,
+        renewal_date: date | None = None,
+        now: datetime | None = None,
+    ) -> PlanStatus:
+        """Change plan, status or renewal date, whichever are named, all or none. Returns what is then.
+
+        ``actor`` decides what is allowed: a customer chooses among plans on sale; a status maps to a legal transition
+        and a renewal date to a period cut short, and both are for operators.
+        """
+        found = accounts_queries.resolve(organization)
+        lifecycle_state.set_state(
+            organization=found,
+            actor=actor,
+            now=_now(found, now),
+            plan_code=plan_code,
+            status=status,
+            renewal_date=renewal_date,
+        )
+        return tenant_state.plan_status(found)
+
+    @staticmethod
+    def record_usage_event(
+        organization: Reference,
+        event_name: str,
+        quantity: Decimal | int = 1,
+        *,
+        idempotency_key: str | None = None,
+        now: datetime | None = None,
+    ) -> BillingQuotaOutcome:
+        """Count ``quantity`` of an event, exactly once for each key. Raises ``PlanLimitError`` where it is refused."""
+        outcome = quota.enforce(
+            accounts_queries.resolve(organization),
+            now=now or timezone.now(),
+            event=event_name,
+            quantity=Decimal(quantity),
+            record_usage=True,
+            key=idempotency_key,
+        )
+        return quota.passed(outcome)
+
+    @staticmethod
+    def get_usage_snapshot(organization: Reference) -> dict[str, EventUsage]:
+        """For each event that was used: the total, and the calendar months."""
+        return tenant_state.usage_snapshot(accounts_queries.resolve(organization))
+
+    @staticmethod
+    def apply_plan_limits(
+        organization: Reference, event_name: str, quantity: Decimal | int = 1, *, now: datetime | None = None
+    ) -> BillingQuotaOutcome:
+        """Pass if ``quantity`` more of an event would be admitted now; else raise ``PlanLimitError``. Counts no use.
+
+        Between this and the recording another may come first: ``enforcement.enforce`` does both in one.
+        """
+        found = accounts_queries.resolve(organization)
+        at = now or timezone.now()
+        outcome = quota.enforce(found, now=at, event=event_name, quantity=Decimal(quantity))
+        if not outcome.allowed:
+            refusals.count(found.id, outcome.notes, found.clock_at or at)
+            logs.event("usage.refused", organization=found.id, notes=dict.fromkeys(outcome.notes, 1))
+        return quota.passed(outcome)
 
 
 def _now(organization: Organization, now: datetime | None) -> datetime:

@@ -48,7 +48,7 @@ ROLE_ACTS: Mapping[str, frozenset[Act]] = {
     Role.MEMBER: frozenset({Act.READ}),
 }
 STAFF_ACTS: Mapping[str, frozenset[Act]] = {
-    "finance": frozenset({Act.READ, Act.PREVIEW, Act.CREDITS, Act.INVOICES}),
+    "finance": frozenset({Act.READ, Act.PREVIEW, Act.SUBSCRIPTIONS, Act.CREDITS, Act.INVOICES}),
     "support": frozenset({Act.READ}),
     "catalog": frozenset({Act.READ, Act.CATALOG}),
 }

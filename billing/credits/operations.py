@@ -194,6 +194,16 @@ def expire_allowances(*, account: MarketplaceSubscription, now: datetime) -> Dec
     return _lapse(account, lapsed, reason="subscription ended", now=now)
 
 
+def shorten_allowances(*, account: MarketplaceSubscription, ends_at: datetime) -> None:
+    """Let what is allowed beyond ``ends_at``, which lies ahead, expire then: its period ends earlier than was planned.
+
+    Nothing is booked before that.
+    """
+    CreditGrant.objects.filter(
+        account=account, kind=GrantKind.ALLOWANCE, starts_at__lt=ends_at, expires_at__gt=ends_at
+    ).update(expires_at=ends_at)
+
+
 def move_remaining(*, source: MarketplaceSubscription, target: MarketplaceSubscription, now: datetime) -> Decimal:
     """Bring what is left of an ended subscription's grants to the one that follows it. Returns the credits moved.
 

@@ -137,6 +137,15 @@ def enforce(
     return answer(outcome, entitlement, record_usage=record_usage, now=now)
 
 
+def passed(outcome: BillingQuotaOutcome) -> BillingQuotaOutcome:
+    """``outcome`` if it is a yes. Raises ``PlanLimitError``, or ``Busy`` where it was none of the plan's doing."""
+    if outcome.allowed:
+        return outcome
+    if outcome.notes[0].startswith("billing:error:"):
+        raise Busy(outcome.message, note=outcome.notes[0])
+    raise PlanLimitError(outcome)
+
+
 def is_event(name: str) -> bool:
     """Whether ``name`` is a declared event; any other name means an entitlement."""
     return flaws.is_storable(name, flaws.NAME_LENGTH_MAX) and catalog_queries.find_meter(name) is not None

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.lifecycle import cancel, onboard
+from billing.lifecycle import cancel, onboard, pause
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.models import Status, Subscription
 from billing.subscriptions import transitions
+
+REASON = "set by an operator"
 
 
 def set_status(
@@ -28,12 +30,18 @@ def set_status(
         return collecting_operations.release(
             subscription=subscription, actor=actor, now=now, expected_version=expected_version
         )
+    if status == Status.PAUSED and subscription.status == Status.ACTIVE:
+        return pause.pause(
+            subscription=subscription, actor=actor, now=now, reason=REASON, expected_version=expected_version
+        )
+    if status == Status.ACTIVE and subscription.status == Status.PAUSED:
+        return pause.resume(subscription=subscription, actor=actor, now=now, expected_version=expected_version)
     if status == Status.CANCELED:
         return cancel.cancel_now(
             subscription=subscription,
             actor=actor,
             now=now,
-            reason="set by an operator",
+            reason=REASON,
             expected_version=expected_version,
         )
     raise transitions.IllegalTransition(

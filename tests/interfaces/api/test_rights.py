@@ -68,11 +68,43 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
         {"url": "https://hooks.example.com/"},
         "webhooks",
     ),
+    "evaluate": (
+        "POST",
+        "/policy/placements/evaluate",
+        {"organization": "acme", "requirements": [{"event": "tokens"}]},
+        "read",
+    ),
+    "evaluate and record": (
+        "POST",
+        "/policy/placements/evaluate",
+        {"organization": "acme", "requirements": [{"event": "tokens"}], "record": True},
+        "usage",
+    ),
+    "tenant state": ("GET", "/v1/admin/billing/state?organization=acme", None, "subscribe"),
+    "tenant usage": ("GET", "/v1/admin/billing/usage?organization=acme", None, "subscribe"),
+    "tenant plan": ("POST", "/v1/admin/billing/update-plan?organization=acme", {"plan_code": "scale"}, "subscribe"),
+    "tenant status": (
+        "POST",
+        "/v1/admin/billing/update-plan?organization=acme",
+        {"status": "paused"},
+        "subscriptions",
+    ),
+    "renewal date": (
+        "POST",
+        "/v1/admin/billing/update-plan?organization=acme",
+        {"renewal_date": "2023-12-20"},
+        "subscriptions",
+    ),
     "advance": ("POST", "/billing/organizations/acme/clock/advance", {"to": "2024-01-05T00:00:00Z"}, "clock"),
     "adjust": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": 5, "reason": "r"}, "credits"),
     "take": ("POST", "/billing/subscriptions/{sub}/credits/adjust", {"credits": -5, "reason": "r"}, "credits"),
     "draft": ("POST", "/billing/subscriptions/{sub}/invoices/draft", {}, "invoices"),
     "issue": ("POST", "/billing/invoices/{inv}/issue", {}, "invoices"),
+    "hold": ("POST", "/billing/invoices/{inv}/hold", {"reason": "r"}, "invoices"),
+    "let issue": ("POST", "/billing/invoices/{inv}/release", {}, "invoices"),
+    "discounts": ("GET", "/billing/subscriptions/{sub}/discount", None, "read"),
+    "redeem": ("POST", "/billing/subscriptions/{sub}/discount", {"code": "SPRING"}, "subscribe"),
+    "do without": ("DELETE", "/billing/subscriptions/{sub}/discount", None, "subscribe"),
     "void": ("POST", "/billing/invoices/{inv}/void", {"reason": "r"}, "invoices"),
     "uncollectible": ("POST", "/billing/invoices/{inv}/uncollectible", {"reason": "r"}, "invoices"),
     "pay": ("POST", "/billing/invoices/{inv}/pay", {"amount": 1, "reference": "x"}, "invoices"),
@@ -94,7 +126,8 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
 CUSTOMER = {"read", "usage", "subscribe", "preview", "keys", "webhooks"}
 ROLES = {"owner": CUSTOMER, "admin": CUSTOMER, "finance": {"read", "preview"}, "member": {"read"}}
 STAFF: dict[str, set[str]] = {
-    "finance": {"read", "preview", "credits", "invoices"},
+    # Whoever manages subscriptions may also choose plans.
+    "finance": {"read", "preview", "credits", "invoices", "subscriptions", "subscribe"},
     "support": {"read"},
     "catalog": {"read"},
     "marketplace": set(),
@@ -104,6 +137,11 @@ STAFF: dict[str, set[str]] = {
 @pytest.fixture(scope="module")
 def invoice(module_world: World) -> str:
     platform, subscription = module_world.platform, module_world.subscription
+    coupon = {"code": "SPRING", "name": "Spring", "percent": 10}
+    assert platform.post("/billing/coupons", coupon).status == 201
+    # So that there is one to do without.
+    assert platform.post("/billing/coupons", {**coupon, "code": "GIVEN"}).status == 201
+    assert platform.post(f"/billing/subscriptions/{subscription.id}/discount", {"code": "GIVEN"}).status == 201
     platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-01T00:00:00Z"})
     return str(platform.post(f"/billing/subscriptions/{subscription.id}/invoices/draft").json["id"])
 
@@ -113,6 +151,8 @@ def status_of(api: Api, world: World, invoice: str, name: str) -> int:
     path = path.format(sub=world.subscription.id, inv=invoice)
     if method == "PUT":
         return api.put(path, body).status
+    if method == "DELETE":
+        return api.delete(path).status
     return (api.post(path, body) if method == "POST" else api.get(path)).status
 
 

@@ -62,6 +62,11 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "invoice": ("GET", "/billing/invoices/{inv}", None),
     "invoice as csv": ("GET", "/billing/invoices/{inv}.csv", None),
     "issue": ("POST", "/billing/invoices/{inv}/issue", {}),
+    "hold": ("POST", "/billing/invoices/{inv}/hold", {"reason": "r"}),
+    "let issue": ("POST", "/billing/invoices/{inv}/release", {}),
+    "discounts": ("GET", "/billing/subscriptions/{sub}/discount", None),
+    "redeem": ("POST", "/billing/subscriptions/{sub}/discount", {"code": "SPRING"}),
+    "do without": ("DELETE", "/billing/subscriptions/{sub}/discount", None),
     "void": ("POST", "/billing/invoices/{inv}/void", {"reason": "r"}),
     "uncollectible": ("POST", "/billing/invoices/{inv}/uncollectible", {"reason": "r"}),
     "pay": ("POST", "/billing/invoices/{inv}/pay", {"amount": "1", "reference": "x"}),
@@ -77,6 +82,16 @@ CALLS: dict[str, tuple[str, str, Any]] = {
         {"amount": "1", "currency": "USD", "reference": "x", "reason": "r"},
     ),
     "payments": ("GET", "/billing/invoices/{inv}/payments", None),
+    "evaluate": (
+        "POST",
+        "/policy/placements/evaluate",
+        {"organization": "{org}", "requirements": [{"event": "tokens"}], "record": True},
+    ),
+    "decision": ("GET", "/policy/decisions/{any}", None),
+    "tenant state": ("GET", "/v1/admin/billing/state?organization={org}", None),
+    "tenant usage": ("GET", "/v1/admin/billing/usage?organization={org}", None),
+    "tenant plan": ("POST", "/v1/admin/billing/update-plan?organization={org}", {"plan_code": "scale"}),
+    "tenant portal": ("GET", "/v1/admin/billing/portal-url?organization={org}", None),
 }
 
 
