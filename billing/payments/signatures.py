@@ -33,7 +33,7 @@ def read(header: str | None, *, now: datetime) -> Signed:
         raise SignatureInvalid("The signature header is missing.")
     if len(header) > HEADER_LENGTH_MAX or not header.isascii():
         raise SignatureInvalid("The signature header is malformed.")
-    pairs = [item.strip().partition("=") for item in header.split(",")]
+    pairs = [item.partition("=") for item in header.split(",")]
     if any(not separator for _, separator, _ in pairs):
         raise SignatureInvalid("The signature header is malformed.")
     timestamps = [value for name, _, value in pairs if name == "t"]
