@@ -84,6 +84,44 @@ def _invoices(_: datetime) -> Iterable[Metric]:
     yield _gauge("billing_invoices", "Invoices by status.", ["status"], rows)
 
 
+def _collecting(now: datetime) -> Iterable[Metric]:
+    rows = _query(
+        """
+        SELECT figure, state, count(*) FROM (
+            SELECT 'dunnings' AS figure, organization_id,
+                CASE WHEN past_due_at IS NOT NULL AND lifted_at IS NULL THEN 'past_due' ELSE 'grace' END AS state
+            FROM billing_collections WHERE closed_at IS NULL AND dunning_at IS NOT NULL
+            UNION ALL
+            SELECT 'overdue', organization_id, '' FROM billing_collections
+            WHERE next_at < %s::timestamptz - interval '1 hour'
+            UNION ALL
+            SELECT 'charges', organization_id, status FROM billing_charge_attempts
+            WHERE status IN ('started', 'pending', 'unknown')
+        ) AS counted
+        JOIN organizations AS organization ON organization.id = counted.organization_id AND NOT organization.is_sandbox
+        GROUP BY figure, state
+        """,
+        now,
+    )
+    counts: dict[tuple[str, str], int] = dict.fromkeys(_COLLECTING, 0)
+    counts |= {(figure, state): number for figure, state, number in rows}
+
+    def of(figure: str) -> list[Row]:
+        return [(state, number) for (its, state), number in counts.items() if its == figure]
+
+    yield _gauge("billing_dunnings_open", "Open dunnings, sandboxes left out.", ["state"], of("dunnings"))
+    yield _gauge("billing_charges_unanswered", "Charges without a final answer.", ["status"], of("charges"))
+    overdue = [(counts["overdue", ""],)]
+    yield _gauge("billing_collections_overdue", "Collections that were due an hour ago.", [], overdue)
+
+
+def _mails(_: datetime) -> Iterable[Metric]:
+    rows = _query("SELECT status, count(*) FROM billing_mails WHERE status IN ('pending', 'parked') GROUP BY status")
+    counts: dict[str, int] = dict.fromkeys(("pending", "parked"), 0)
+    counts.update((status, number) for status, number in rows)
+    yield _gauge("billing_mails_unsent", "E-mail that waits, or was given up.", ["status"], list(counts.items()))
+
+
 def _credits(_: datetime) -> Iterable[Metric]:
     rows = _query(
         """
@@ -138,6 +176,14 @@ def _invariants(_: datetime) -> Iterable[Metric]:
 
 # Incomplete and paused subscriptions have no next period to wait for.
 _RENEWING = [*(status.value for status in SERVED), Status.PAST_DUE.value]
+_COLLECTING = (
+    ("dunnings", "grace"),
+    ("dunnings", "past_due"),
+    ("charges", "started"),
+    ("charges", "pending"),
+    ("charges", "unknown"),
+    ("overdue", ""),
+)
 _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _events,
     _violations,
@@ -145,6 +191,8 @@ _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _webhooks,
     _subscriptions,
     _invoices,
+    _collecting,
+    _mails,
     _credits,
     _overdue,
     _invariants,

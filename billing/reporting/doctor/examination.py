@@ -13,6 +13,7 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import audit, logs
 from billing.models import Organization
+from billing.reporting.doctor.collecting import COLLECTING
 from billing.reporting.doctor.credits import CREDITS
 from billing.reporting.doctor.invariant import Invariant
 from billing.reporting.doctor.invoices import INVOICES
@@ -21,7 +22,7 @@ from billing.reporting.doctor.settlement import SETTLEMENT
 from billing.reporting.doctor.subscriptions import SUBSCRIPTIONS
 from billing.reporting.doctor.usage import USAGE
 
-INVARIANTS: tuple[Invariant, ...] = (*SUBSCRIPTIONS, *USAGE, *REVERSALS, *CREDITS, *INVOICES, *SETTLEMENT)
+INVARIANTS: tuple[Invariant, ...] = (*SUBSCRIPTIONS, *USAGE, *REVERSALS, *CREDITS, *INVOICES, *SETTLEMENT, *COLLECTING)
 # More than a person will read; a broken sum over a large installation must not fill the memory.
 ROWS_MAX = 1000
 

@@ -410,7 +410,36 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
     (
         "marketplace_invoices",
         "UPDATE marketplace_invoices SET status = 'issued' WHERE status = 'paid' RETURNING id",
-        {"paid-means-nothing-due"},
+        {"paid-means-nothing-due", "unpaid-invoices-are-collected"},
+        "id",
+    ),
+    (
+        "organization_subscriptions",
+        (
+            "UPDATE organization_subscriptions SET status = 'past_due', past_due_at = starts_at"
+            " WHERE status = 'active' RETURNING id"
+        ),
+        {"past-due-means-unpaid"},
+        "id",
+    ),
+    (
+        "billing_charge_attempts",
+        (
+            "INSERT INTO billing_charge_attempts (id, organization_id, collection_id, invoice_id, provider, key,"
+            " amount_minor, status, reference, code, message, started_at, asked, finished_at)"
+            " SELECT gen_random_uuid(), organization_id, id, invoice_id, 'stub', 'charge-1', 100, 'succeeded', 'lost',"
+            " '', '', started_at, 1, started_at FROM billing_collections LIMIT 1 RETURNING id"
+        ),
+        {"charges-are-booked"},
+        "id",
+    ),
+    (
+        "billing_mails",
+        (
+            "UPDATE billing_mails SET about = 'another' WHERE invoice_id = ("
+            "SELECT id FROM marketplace_invoices WHERE status = 'paid' LIMIT 1) RETURNING invoice_id"
+        ),
+        {"issued-invoices-are-mailed"},
         "id",
     ),
     (
