@@ -6,7 +6,7 @@ offers is decided, so that the second offer of a list sees what the first one to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from billing.credits.allocation import Share, in_drain_order, is_spendable
+from billing.credits.allocation import Share, Spendable, in_drain_order, is_spendable
 from billing.kernel.decimals import ZERO
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Cadence, Span
@@ -83,6 +83,24 @@ class KnownEvent(msgspec.Struct, frozen=True):
     event: EventView
 
 
+class HeldCredits(msgspec.Struct, frozen=True):
+    """What a reservation keeps of a grant."""
+
+    grant_id: UUID
+    credits: Decimal
+
+
+class HoldRow(msgspec.Struct, frozen=True):
+    """A reservation that is open and has not expired: it stands against limits in the windows of ``at``."""
+
+    id: UUID
+    subscription_id: UUID
+    meter: str
+    quantity: Decimal
+    at: datetime
+    credits: list[HeldCredits]
+
+
 class BooksRow(msgspec.Struct, frozen=True):
     organization_id: UUID
     zone: str
@@ -90,6 +108,7 @@ class BooksRow(msgspec.Struct, frozen=True):
     known: list[KnownEvent]
     subscriptions: list[SubscriptionRow]
     windows: list[WindowRow]
+    holds: list[HoldRow] = []
 
 
 class WindowKey(NamedTuple):
@@ -117,21 +136,30 @@ class Window:
     late event of the one that was left counts at once against the limit of the one that followed.
     """
 
-    __slots__ = ("_shared", "ends_at", "events", "key", "overage", "row", "used")
+    __slots__ = ("_shared", "ends_at", "events", "key", "overage", "reserved", "row", "used")
 
-    def __init__(self, key: WindowKey, ends_at: datetime, row: WindowRow | None, shared: Taken) -> None:
+    def __init__(
+        self, key: WindowKey, ends_at: datetime, row: WindowRow | None, shared: Taken, reserved: Decimal
+    ) -> None:
         self.key = key
         self.ends_at = ends_at
         self.row = row
         self.used = row.used if row else ZERO
         self.overage = row.overage if row else ZERO
         self.events = row.events if row else 0
+        # What unexpired reservations keep here.
+        self.reserved = reserved
         self._shared = shared
 
     @property
     def taken(self) -> Decimal:
-        """All that stands against a limit here: this subscription's use and the other ones'."""
+        """All use that stands against a limit here: this subscription's and the other ones'."""
         return self._shared.quantity
+
+    @property
+    def committed(self) -> Decimal:
+        """What a further use has to fit beside: use, and what is reserved."""
+        return self._shared.quantity + self.reserved
 
     @property
     def reached(self) -> Decimal:
@@ -168,6 +196,15 @@ class Account:
         self.grants = in_drain_order(row.grants)
         self.debits: list[Debit] = []
         self.told = row.told
+
+    def payable(self, held: Mapping[UUID, Decimal]) -> Sequence[Spendable]:
+        """The grants in drain order, without what reservations keep of them."""
+        if not held:
+            return self.grants
+        return [
+            msgspec.structs.replace(grant, remaining=max(ZERO, grant.remaining - held.get(grant.id, ZERO)))
+            for grant in self.grants
+        ]
 
     def spendable(self, at: datetime) -> Decimal:
         return sum((grant.remaining for grant in self.grants if is_spendable(grant, at)), ZERO)
@@ -208,6 +245,7 @@ class Books:
         self.accounts = {subscription.id: Account(subscription) for subscription in row.subscriptions}
         self.windows: dict[WindowKey, Window] = {}
         self.charges: dict[ChargeKey, Charge] = {}
+        self.holds = {hold.id: hold for hold in row.holds}
         self._shared: dict[tuple[object, ...], Taken] = {}
         self._rows = {
             WindowKey(window.subscription_id, window.meter, window.cadence, window.starts_at): window
@@ -229,8 +267,30 @@ class Books:
         key = WindowKey(subscription_id, meter, cadence.value, span.starts_at)
         window = self.windows.get(key)
         if window is None:
-            window = self.windows[key] = Window(key, span.ends_at, self._rows.get(key), self._taken(key))
+            window = self.windows[key] = Window(
+                key, span.ends_at, self._rows.get(key), self._taken(key), self._reserved(key, span)
+            )
         return window
+
+    def held_credits(self) -> dict[UUID, Decimal]:
+        """What reservations keep of each grant."""
+        held: dict[UUID, Decimal] = {}
+        for hold in self.holds.values():
+            for share in hold.credits:
+                held[share.grant_id] = held.get(share.grant_id, ZERO) + share.credits
+        return held
+
+    def _reserved(self, key: WindowKey, span: Span) -> Decimal:
+        return sum(
+            (
+                hold.quantity
+                for hold in self.holds.values()
+                if hold.meter == key.meter
+                and span.covers(hold.at)
+                and (key.cadence != Cadence.PERIOD.value or hold.subscription_id == key.subscription_id)
+            ),
+            ZERO,
+        )
 
     def _taken(self, key: WindowKey) -> Taken:
         # Coming back to a product resets nothing: what other subscriptions used in a calendar window counts. A billing

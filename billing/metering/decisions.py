@@ -99,6 +99,17 @@ class Accepted(NamedTuple):
     event: EventView
 
 
+class Judged(NamedTuple):
+    """What counting an offer takes: units ``over``, credits ``due``, and which grants pay of them."""
+
+    guards: MeterGuards
+    windows: Mapping[Cadence, Window]
+    account: Account
+    shares: list[Share]
+    over: Decimal
+    due: Decimal
+
+
 class Decider:
     """Decides a list of offers of one organization, keeping the running state between them."""
 
@@ -208,7 +219,7 @@ class Decider:
                 True,
                 guard.limit,
                 windows[guard.cadence].taken,
-                ZERO,
+                windows[guard.cadence].reserved,
                 guard.cadence.value,
                 windows[guard.cadence].key.starts_at,
                 windows[guard.cadence].ends_at,
@@ -217,6 +228,20 @@ class Decider:
         )
         return (*booleans, *metered)
 
+    def reserve(self, offer: Offer) -> tuple[Outcome, Judged | None]:
+        """Whether ``offer`` could be counted now, and what to keep for it. Changes nothing. Raises ``RenewalDue``."""
+        refusal = self._untimely(offer)
+        if refusal is not None:
+            return Outcome(offer, "refused", None, refusal), None
+        subscription = self.books.subscription_at(self.catalog.product_of[offer.meter], self.now)
+        terms = self._terms(subscription, self.now) if subscription is not None else None
+        if subscription is None or terms is None:
+            return Outcome(offer, "refused", None, _missing(subscription)), None
+        judged = self._judge(offer, self.now, subscription, terms)
+        if isinstance(judged, Outcome):
+            return judged, None
+        return Outcome(offer, "accepted", None, None, self._readings(judged.guards, judged.windows)), judged
+
     def _admit(
         self,
         offer: Offer,
@@ -224,7 +249,30 @@ class Decider:
         subscription: SubscriptionRow,
         terms: Terms,
     ) -> Outcome:
-        judged_at, period, span, billed = terms
+        judged = self._judge(offer, at, subscription, terms)
+        if isinstance(judged, Outcome):
+            return judged
+        event = EventView(
+            id=new_id(),
+            subscription_id=subscription.id,
+            plan_id=terms.span.plan_id,
+            period_id=terms.period.id,
+            billed_period_id=terms.billed.id,
+            meter=offer.meter,
+            quantity=offer.quantity,
+            overage=judged.over,
+            credits_due=judged.due,
+            credits_paid=sum((share.credits for share in judged.shares), ZERO),
+            occurred_at=at,
+            recorded_at=self.now,
+        )
+        self._book(offer, event, judged)
+        readings = self._readings(judged.guards, judged.windows)
+        return Outcome(offer, "accepted", event, None, readings, bills_closed=terms.billed.closed_at is not None)
+
+    def _judge(self, offer: Offer, at: datetime, subscription: SubscriptionRow, terms: Terms) -> Judged | Outcome:
+        """What counting ``offer`` takes, or its refusal. Changes nothing."""
+        judged_at, period, span, _ = terms
         guards = self._guards(span, offer.meter)
         windows = self._windows(subscription, offer.meter, period, guards, at)
         # A trial gives no credit: what would become overage is refused instead.
@@ -241,7 +289,8 @@ class Decider:
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         account = self.books.accounts[subscription.id]
-        shares, deficit = allocate(account.grants, credits=due, at=judged_at)
+        payable = account.payable(self.books.held_credits())
+        shares, deficit = allocate(payable, credits=due, at=judged_at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
                 "insufficient_credits",
@@ -251,33 +300,10 @@ class Decider:
                 deficit,
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        event = EventView(
-            id=new_id(),
-            subscription_id=subscription.id,
-            plan_id=span.plan_id,
-            period_id=period.id,
-            billed_period_id=billed.id,
-            meter=offer.meter,
-            quantity=offer.quantity,
-            overage=over,
-            credits_due=due,
-            credits_paid=due - deficit,
-            occurred_at=at,
-            recorded_at=self.now,
-        )
-        self._book(offer, event, guards, windows, account, shares)
-        readings = self._readings(guards, windows)
-        return Outcome(offer, "accepted", event, None, readings, bills_closed=billed.closed_at is not None)
+        return Judged(guards, windows, account, shares, over, due)
 
-    def _book(
-        self,
-        offer: Offer,
-        event: EventView,
-        guards: MeterGuards,
-        windows: Mapping[Cadence, Window],
-        account: Account,
-        shares: list[Share],
-    ) -> None:
+    def _book(self, offer: Offer, event: EventView, judged: Judged) -> None:
+        guards, windows, account, shares, _, _ = judged
         # What was taken back and is used again crosses no line anew.
         before = {cadence: window.reached for cadence, window in windows.items()}
         for window in windows.values():
@@ -348,9 +374,11 @@ def _first_refusal(
     for metered in guards.metered:
         if not (metered.blocks or blocks_all):
             continue
-        taken, limit = windows[metered.cadence].taken, metered.limit
-        if limit is not None and not quotas.fits(taken=taken, quantity=quantity, limit=limit):
-            counts = f"{plain(taken)} of {plain(limit)} are used and {plain(quantity)} more were asked for"
+        window, limit = windows[metered.cadence], metered.limit
+        if limit is not None and not quotas.fits(taken=window.committed, quantity=quantity, limit=limit):
+            reserved = f", {plain(window.reserved)} reserved" if window.reserved else ""
+            asked = f"{plain(quantity)} more were asked for"
+            counts = f"{plain(window.taken)} of {plain(limit)} are used{reserved} and {asked}"
             message = f"{metered.key}: {counts}."
             return Refusal("quota_exceeded", f"billing:quota-exceeded:{metered.key}", message, metered.key)
     return None
@@ -365,5 +393,5 @@ def _price(
         return ZERO, ZERO, None
     if priced.blocks:
         return ZERO, quotas.credits_for(quantity, priced.credits_per_unit), priced
-    inside, over = quotas.split(taken=windows[priced.cadence].taken, quantity=quantity, limit=priced.limit)
+    inside, over = quotas.split(taken=windows[priced.cadence].committed, quantity=quantity, limit=priced.limit)
     return over, quotas.credits_for(inside, priced.credits_per_unit), priced

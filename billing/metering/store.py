@@ -94,10 +94,19 @@ SELECT json_build_object(
         ) wanted
         JOIN subscription_usage_ledger usage ON usage.organization_id = asked.organization_id
             AND usage.meter = wanted.meter AND usage.cadence = wanted.cadence
-            AND usage.starts_at = wanted.starts_at), '[]')
+            AND usage.starts_at = wanted.starts_at), '[]'),
+    'holds', coalesce((
+        SELECT json_agg(json_build_object(
+            'id', hold.id, 'subscription_id', hold.subscription_id, 'meter', hold.meter,
+            'quantity', hold.quantity::text, 'at', hold.reserved_at, 'credits', coalesce((
+                SELECT json_agg(json_build_object('grant_id', share.grant_id, 'credits', share.credits::text))
+                FROM usage_reservation_credits share WHERE share.reservation_id = hold.id), '[]')))
+        FROM usage_reservations hold
+        WHERE hold.organization_id = asked.organization_id AND hold.status = 'open'
+            AND hold.expires_at > asked.now), '[]')
 )::text
 FROM jsonb_to_recordset(%s::jsonb)
-    AS asked(organization_id uuid, since timestamptz, keys jsonb, windows jsonb, meters jsonb)
+    AS asked(organization_id uuid, now timestamptz, since timestamptz, keys jsonb, windows jsonb, meters jsonb)
 JOIN organizations organization ON organization.id = asked.organization_id
 """
 
@@ -212,6 +221,7 @@ def asking(organization_id: UUID, clock: Clock, offers: Sequence[Offer]) -> dict
     since = min((now, *(at for _, at in instants)))
     return {
         "organization_id": organization_id,
+        "now": now,
         # The instant itself must be inside what is loaded.
         "since": since - timedelta(microseconds=1),
         "keys": [{"source": source, "key": key} for source, key in {(o.source, o.key) for o in offers}],

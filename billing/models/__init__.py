@@ -48,6 +48,7 @@ from billing.models.payments import (
     StubReading,
 )
 from billing.models.profiles import BillingProfile, CollectionMethod, TaxTreatment
+from billing.models.reservations import ReservationCredits, ReservationStatus, UsageReservation
 from billing.models.settlement import (
     BalanceEntry,
     BalanceKind,
@@ -127,6 +128,8 @@ __all__ = [
     "ProviderInboxEvent",
     "ProviderObject",
     "RefusalCount",
+    "ReservationCredits",
+    "ReservationStatus",
     "Role",
     "Status",
     "StubCharge",
@@ -139,6 +142,7 @@ __all__ = [
     "UsageCharge",
     "UsageEvent",
     "UsageEventPayload",
+    "UsageReservation",
     "UsageWindow",
     "User",
     "WebhookAttempt",
