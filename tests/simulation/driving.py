@@ -14,6 +14,7 @@ from billing.catalog import operations as catalog
 from billing.credits import sealing
 from billing.invoicing import operations as invoicing
 from billing.invoicing import queries as invoicing_queries
+from billing.invoicing.errors import NothingToBill
 from billing.kernel.errors import BillingError, Conflict
 from billing.lifecycle import adjust, cancel, change_plan, discounts, onboard, pause, pending, renew, usage
 from billing.metering.offers import Offer
@@ -89,7 +90,7 @@ class Town:
         ended = list(invoicing_queries.iterate_due(now))
         for start in range(0, len(ended), CHUNK):
             for drafted in invoicing.draft_many(period_ids=ended[start : start + CHUNK], actor=BEAT, now=now):
-                assert drafted.refusal is None, drafted
+                assert drafted.refusal is None or isinstance(drafted.refusal, NothingToBill), drafted
         for organization_id in invoicing_queries.list_issue_due_organizations(now=now, limit=100_000):
             invoicing.issue_due(organization_id=organization_id, now=now)
         swept = Entry(now, "sweep")
