@@ -16,11 +16,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from billing.accounts import actors
+from billing.accounts import queries as accounts_queries
 from billing.credits import sealing
 from billing.infra import logs, refusals
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
-from billing.lifecycle import provider_events, renew
+from billing.lifecycle import provider_events, reconciling, renew
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.collecting import queries as collecting_queries
 from billing.mail import queries as mail_queries
@@ -253,3 +254,28 @@ def process_provider_event(event_id: str) -> str:
 def prune_provider_events() -> int:
     """Drop the bodies of providers' events that were dealt with long ago; returns how many."""
     return inbox.prune(now=timezone.now())
+
+
+@shared_task(name="billing.tasks.reconcile_usage")
+def reconcile_usage() -> int:
+    """Hand every organization that the provider knows to ``reconcile_organization``; returns how many there were."""
+    found, after = 0, ""
+    while batch := reconciling.list_reconciled(after=after):
+        for organization_id in batch:
+            reconcile_organization.delay(organization_id)
+        found, after = found + len(batch), batch[-1]
+    return found
+
+
+@shared_task(name="billing.tasks.reconcile_organization")
+def reconcile_organization(organization_id: str) -> int:
+    """Compare the last days of one organization with what its provider metered; returns how many meters differed."""
+    organization, now = accounts_queries.get_organization(organization_id), timezone.now()
+    differences = [
+        each
+        for starts_at, ends_at in reconciling.list_windows(now)
+        for each in reconciling.reconcile(
+            organization=organization, starts_at=starts_at, ends_at=ends_at, actor=actors.system("reconcile"), now=now
+        )
+    ]
+    return sum(each.outcome != "equal" for each in differences)

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "quota": "Ask whether a use would be admitted.",
     "usage": "Record, show and import use.",
     "credits": "Show and adjust credits, read the ledger.",
+    "coupons": "Create, list and retire coupons.",
     "invoices": "Draft, issue, show, settle and void invoices.",
     "credit-notes": "List and show credit notes.",
     "balance": "Show and pay out an organization's money balance.",
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "mail": "What was written to organizations; send it again.",
     "keys": "Create, list and revoke API keys.",
     "webhooks": "Webhook endpoints: make, pause, test and replay.",
+    "providers": "Payment providers: what they told, replay it, reconcile use.",
     "clock": "Move a sandbox organization's clock.",
     "verify": "Re-sum the books; silent when all is well.",
 }

@@ -157,6 +157,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
     "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},
     "provider_events": {"task": "billing.tasks.process_due_provider_events", "schedule": 10.0},
+    "reconcile": {"task": "billing.tasks.reconcile_usage", "schedule": 86400.0},
     "provider_bodies": {"task": "billing.tasks.prune_provider_events", "schedule": 86400.0},
     "webhook_log": {"task": "billing.tasks.prune_webhook_log", "schedule": 86400.0},
 }
