@@ -26,6 +26,7 @@ from billing.models.credits import (
     Notice,
 )
 from billing.models.discounts import Coupon, SubscriptionDiscount
+from billing.models.guardrails import Resolution, UsageDebitHold, UsageDebitResolution
 from billing.models.hosts import PolicyDecision, TenantBillingState
 from billing.models.infra import NEXT_POSITION, AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
@@ -130,6 +131,7 @@ __all__ = [
     "RefusalCount",
     "ReservationCredits",
     "ReservationStatus",
+    "Resolution",
     "Role",
     "Status",
     "StubCharge",
@@ -140,6 +142,8 @@ __all__ = [
     "TaxTreatment",
     "TenantBillingState",
     "UsageCharge",
+    "UsageDebitHold",
+    "UsageDebitResolution",
     "UsageEvent",
     "UsageEventPayload",
     "UsageReservation",

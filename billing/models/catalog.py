@@ -132,6 +132,8 @@ class PlanEntitlement(models.Model):
     )
     on_limit = models.CharField(max_length=10, choices=OnLimit.choices, default=OnLimit.BLOCK)
     credits_per_unit = models.DecimalField(**QUANTITY, default=0)
+    # {flag: "annotate" | "hold" | "waive"}: what becomes of the debit of a use that bears the flag
+    guardrails = models.JSONField(default=dict, blank=True)
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:

@@ -19,13 +19,14 @@ SUM: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
 
 class UsageEvent(models.Model):
-    """One accepted use, or a counter-event that takes it back. Immutable: triggers refuse UPDATE, DELETE and TRUNCATE,
-    raw SQL included.
+    """One accepted use, a counter-event that takes it back, or the debit of one that was held. Immutable: triggers
+    refuse UPDATE, DELETE and TRUNCATE, raw SQL included.
 
     How the quantity was split (inside the limit, ``overage``) and paid (``credits_due``, of which ``credits_paid`` from
     grants, the rest is the deficit) is settled in admission order and never again. A counter-event names what it
     ``reverses``, stands at the same instant, and has the figures that it takes back below zero; so every sum of events
-    is what is left.
+    is what is left. Where a guardrail held the debit of a use, the use itself costs nothing; once it is cleared, an
+    event of no quantity that ``clears`` it, at the same instant, bears what it cost.
 
     No foreign key is checked per insert (four look-ups and four row locks an event): the one recording path has
     those rows in hand under the organization's lock, nothing ever deletes them, and ``verify`` proves it.
@@ -63,6 +64,9 @@ class UsageEvent(models.Model):
     reverses = models.ForeignKey(
         "self", on_delete=models.PROTECT, related_name="+", null=True, db_constraint=False, db_index=False
     )
+    clears = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="+", null=True, db_constraint=False, db_index=False
+    )
 
     class Meta:
         db_table = "marketplace_usage_events"
@@ -71,6 +75,7 @@ class UsageEvent(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     reverses__isnull=True,
+                    clears__isnull=True,
                     quantity__gt=0,
                     overage__gte=0,
                     credits_due__gte=0,
@@ -79,13 +84,27 @@ class UsageEvent(models.Model):
                 )
                 | Q(
                     reverses__isnull=False,
+                    clears__isnull=True,
                     quantity__lt=0,
                     overage__lte=0,
                     credits_due__lte=0,
                     credits_paid__lte=0,
                     credits_paid__gte=models.F("credits_due"),
+                )
+                | Q(
+                    reverses__isnull=True,
+                    clears__isnull=False,
+                    quantity=0,
+                    overage__gte=0,
+                    credits_due__gte=0,
+                    credits_paid__gte=0,
+                    credits_paid__lte=models.F("credits_due"),
                 ),
                 name="usage_events_split_sane",
+            ),
+            # A debit that was held is made once. Ordinary use does not touch this index.
+            models.UniqueConstraint(
+                fields=["clears"], condition=Q(clears__isnull=False), name="usage_events_cleared_once"
             ),
         ]
         # Led by the subscription: with the organization first, a planner without statistics takes it to find a key.
