@@ -23,8 +23,11 @@ def of(document: dict[str, Any]) -> Answer:
         ("invoice", document["number"] or "without number"),
         ("id", document["id"]),
         ("status", document["status"]),
+        ("kind", document["kind"]),
         ("period", f"{document['period']['starts_at']} to {document['period']['ends_at']}"),
     ]
+    if document["status"] == "draft":
+        head += waiting(document)
     if document["issued_at"]:
         head += [("issued", document["issued_at"]), ("due", document["due_on"])]
     rows: list[tuple[object, ...]] = [
@@ -37,6 +40,17 @@ def of(document: dict[str, Any]) -> Answer:
     blank = [tuple(" " if value == "" else value for value in row) for row in rows]
     table = output.table(header, blank, right=("no", "quantity", currency))
     return Answer(document, f"{output.pairs(head)}\n\n{table}")
+
+
+def waiting(draft: dict[str, Any]) -> list[tuple[str, object]]:
+    """When a draft issues itself, or what it waits for."""
+    parked = draft["parked"]
+    rows = (
+        ("issues itself", draft["issue_due_at"]),
+        ("held", draft["held_at"]),
+        ("parked", f"{parked['at']} {parked['reason']}" if parked else None),
+    )
+    return [row for row in rows if row[1]] or [("issues itself", "never: it follows one that is void")]
 
 
 def credit_note(note: CreditNote, *, as_csv: bool = False) -> Answer:

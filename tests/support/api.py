@@ -17,13 +17,33 @@ from billing.accounts import actors, operations
 from billing.accounts.actors import ORGANIZATION_KEY_ACTS, Act
 from billing.api import schema
 from billing.lifecycle import onboard
-from billing.models import AuditEntry, CreditEntry, IdempotentRequest, Invoice, Organization, Subscription, UsageEvent
+from billing.models import (
+    AuditEntry,
+    Coupon,
+    CreditEntry,
+    IdempotentRequest,
+    Invoice,
+    Organization,
+    Subscription,
+    SubscriptionDiscount,
+    UsageEvent,
+)
 from tests.support import catalogs
 from tests.support.factories import at
 
 CLI = actors.operator("ada")
 START, NOW = at("2023-11-01T00:00:00Z"), at("2023-11-17T12:00:00Z")
-EVIDENCE = (AuditEntry, CreditEntry, IdempotentRequest, Invoice, Organization, Subscription, UsageEvent)
+EVIDENCE = (
+    AuditEntry,
+    Coupon,
+    CreditEntry,
+    IdempotentRequest,
+    Invoice,
+    Organization,
+    Subscription,
+    SubscriptionDiscount,
+    UsageEvent,
+)
 
 
 class Answer:

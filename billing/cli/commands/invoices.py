@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 import click
@@ -137,27 +137,36 @@ def show(reference: str, *, as_csv: bool, pdf_file: Path | None) -> Answer:
 
 
 @command.command("list")
-@click.argument("organization")
-@click.option("--status", type=click.Choice([status.value for status in InvoiceStatus]))
+@click.argument("organization", required=False)
+@click.option("--status", type=click.Choice([*(status.value for status in InvoiceStatus), *invoicing_queries.WAITING]))
+@click.option("--parked", "status", flag_value="parked", help="The same as --status parked.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @answers()
-def list_invoices(organization: str, *, status: str | None, limit: int) -> Answer:
-    """An organization's invoices, the last drafted first."""
+def list_invoices(organization: str | None, *, status: str | None, limit: int) -> Answer:
+    """An organization's invoices, or everybody's, the last drafted first. Held and parked ones are drafts."""
     found = _of_organization(organization, limit=limit, status=status)
     listed = [documents.as_dict(invoice) for invoice in found]
-    rows = [
-        (each["number"] or each["id"], each["status"], each["period"]["starts_at"][:10], each["period"]["ends_at"][:10],
+    rows: list[tuple[object, ...]] = [
+        (each["number"] or each["id"], _status(each), each["period"]["starts_at"][:10], each["period"]["ends_at"][:10],
          each["total"], each["currency"])
         for each in listed
     ]  # fmt: skip
-    header = ("invoice", "status", "from", "to", "total", "currency")
+    header: tuple[str, ...] = ("invoice", "status", "from", "to", "total", "currency")
+    if organization is None:
+        header = ("organization", *header)
+        rows = [(invoice.organization.slug, *row) for invoice, row in zip(found, rows, strict=True)]
     text = output.table(header, rows, right=("total",)) if rows else "No invoices."
-    return Answer({"results": listed}, text)
+    reasons = "".join(f"\n{each['id']} {each['parked']['reason']}" for each in listed if each["parked"])
+    return Answer({"results": listed}, text + (f"\n{reasons}" if reasons else ""))
 
 
-def _of_organization(reference: str, *, limit: int, status: str | None = None) -> list[Invoice]:
+def _status(document: dict[str, Any]) -> str:
+    return f"{document['status']}{', parked' if document['parked'] else ', held' if document['held_at'] else ''}"
+
+
+def _of_organization(reference: str | None, *, limit: int, status: str | None = None) -> list[Invoice]:
     return invoicing_operations.read_invoices(
-        organization=accounts_queries.get_organization(reference),
+        organization=accounts_queries.get_organization(reference) if reference else None,
         actor=environment.actor(),
         status=status,
         limit=limit,

@@ -14,8 +14,8 @@ from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import CODE, REASON
 from billing.lifecycle import cancel as lifecycle_cancel
+from billing.lifecycle import discounts, pending, renew, statuses
 from billing.lifecycle import pause as lifecycle_pause
-from billing.lifecycle import pending, renew, statuses
 from billing.models import Status, Subscription
 from billing.reporting import representations
 from billing.service import BillingService
@@ -138,6 +138,42 @@ def resume(organization: str, *, version: int | None, product: str) -> Answer:
     return _show(subscriptions_queries.get_subscription(subscription.id))
 
 
+@command.command("discount")
+@click.argument("organization")
+@click.argument("code", type=CODE, required=False)
+@click.option("--remove", "is_removed", is_flag=True, help="End it with the running period.")
+@lookup.product_option
+@answers()
+def discount(organization: str, code: str | None, *, is_removed: bool, product: str) -> Answer:
+    """Redeem a coupon, or do without the one there is; without either, all discounts there ever were."""
+    if code is not None and is_removed:
+        raise click.UsageError("Name a coupon, or --remove the one there is.")
+    if code is None and not is_removed:
+        return _discounts(lookup.last_subscription(organization, product))
+    named = _of(organization, product)
+    if code is not None:
+        discounts.redeem(**named, code=code)
+    elif discounts.remove(**named) is None:
+        raise discounts.DiscountNotFound(f"{organization} has no discount.")
+    return _discounts(named["subscription"])
+
+
+def _discounts(subscription: Subscription) -> Answer:
+    listed = [representations.discount(each, subscription.currency) for each in discounts.list_discounts(subscription)]
+    rows = [
+        (
+            each["code"],
+            each["name"],
+            f"{each['amount']} {each['currency']}" if each["amount"] else f"{each['percent']} per cent",
+            each["from_period"],
+            each["until_period"] or "for ever",
+        )
+        for each in listed
+    ]
+    header = ("coupon", "name", "off", "from period", "until period")
+    return Answer({"results": listed}, output.table(header, rows) if rows else "No discounts.")
+
+
 class _Of(TypedDict):
     subscription: Subscription
     actor: Actor
@@ -170,7 +206,13 @@ def _show(subscription: Subscription) -> Answer:
         ("version", subscription.version),
         ("id", subscription.id),
     ]
-    return Answer(representations.subscription(subscription, period), output.pairs([*rows, *_waiting(subscription)]))
+    document = representations.subscription(subscription, period)
+    found = document["discount"]
+    if found is not None:
+        off = f"{found['amount']} {found['currency']}" if found["amount"] else f"{found['percent']} per cent"
+        until = f"until period {found['until_period']}" if found["until_period"] else "for ever"
+        rows.append(("discount", f"{found['code']}, {off} off from period {found['from_period']} {until}"))
+    return Answer(document, output.pairs([*rows, *_waiting(subscription)]))
 
 
 def _waiting(subscription: Subscription) -> list[tuple[str, object]]:

@@ -31,6 +31,8 @@ TARGETS: dict[str, Target] = {
     "clock": (lambda world: f"{ACME}/clock/advance", {"to": "2023-12-01T00:00:00Z"}),
     "organization": (lambda world: "/billing/organizations", {"slug": "fresh", "name": "Fresh"}),
     "key": (lambda world: f"{ACME}/keys", {"name": "k", "scopes": ["read"]}),
+    "coupon": (lambda world: "/billing/coupons", {"code": "SPRING", "name": "Spring", "percent": "10"}),
+    "redeem": (lambda world: f"/billing/subscriptions/{world.subscription.id}/discount", {"code": "SPRING"}),
 }
 # Each of these has a field that takes text, to put bad text into.
 TEXT_FIELD = {
@@ -42,6 +44,8 @@ TEXT_FIELD = {
     "cancel": "reason",
     "organization": "name",
     "key": "name",
+    "coupon": "name",
+    "redeem": "code",
     "clock": "to",
     "draft": "period",
 }

@@ -13,6 +13,11 @@ POSTS: dict[str, tuple[str, Any, int]] = {
     "adjust": ("/billing/subscriptions/{sub}/credits/adjust", {"credits": "5", "reason": "r"}, 201),
     "draft": ("/billing/subscriptions/{sub}/invoices/draft", None, 201),
     "issue": ("/billing/invoices/{inv}/issue", None, 200),
+    "hold": ("/billing/invoices/{inv}/hold", {"reason": "r"}, 200),
+    "let issue": ("/billing/invoices/{inv}/release", None, 200),
+    "coupon": ("/billing/coupons", {"code": "NEW", "name": "New", "amount": "5.00", "currency": "USD"}, 201),
+    "retire": ("/billing/coupons/SPRING/retire", None, 200),
+    "redeem": ("/billing/subscriptions/{sub}/discount", {"code": "spring"}, 201),
     "advance": ("/billing/organizations/acme/clock/advance", {"to": "2024-01-05T00:00:00Z"}, 200),
     "organization": ("/billing/organizations", {"slug": "fresh", "name": "Fresh"}, 201),
     "provision": ("/billing/organizations/other/subscriptions", {"plan_code": "free"}, 201),
@@ -24,6 +29,7 @@ def names(world: World) -> dict[str, str]:
     world.platform.post("/billing/organizations/acme/clock/advance", {"to": "2023-12-01T00:00:00Z"})
     invoice = world.platform.post(f"/billing/subscriptions/{world.subscription.id}/invoices/draft").json["id"]
     world.platform.post(f"/billing/subscriptions/{world.foreign.id}/cancel")
+    world.platform.post("/billing/coupons", {"code": "SPRING", "name": "Spring", "percent": 10})
     return {"sub": str(world.subscription.id), "inv": invoice}
 
 

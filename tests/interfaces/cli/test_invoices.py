@@ -88,3 +88,22 @@ def test_verify_rates_them_again(acme: str) -> None:
     said = cli.run("invoices", "verify", number)
     assert (said.code, "amount_minor: 4,901, by the events 4900" in said.out.replace("4901", "4,901")) == (1, True)
     assert cli.run("invoices", "verify", "nobody").code == 3
+
+
+def test_drafts_say_when_they_issue_and_what_keeps_them(acme: str) -> None:
+    cli.shown("clock", "advance", "acme", "--to", "2026-02-01T12:00:00Z")
+    (draft,) = cli.shown("invoices", "list")["results"]
+    assert draft["issue_due_at"] == "2026-02-02T00:00:00Z"
+    assert "issues itself  2026-02-02T00:00:00Z" in cli.run("invoices", "show", "acme").out
+    assert cli.run("invoices", "list", "--parked").out == "No invoices.\n"
+    held = cli.run("invoices", "hold", "acme", "--reason", "a question is open").out
+    assert "held     2026-02-01T12:00:00Z" in held
+    assert "draft, held" in cli.run("invoices", "list", "acme", "--status", "held").out
+    Invoice.objects.update(held_at=None, parked_at="2026-02-02T00:00:00Z", parked_reason="It is odd.")
+    listed = cli.run("invoices", "list", "--parked").out.splitlines()
+    assert listed[0].split() == ["organization", "invoice", "status", "from", "to", "total", "currency"]
+    assert listed[1].split()[:4] == ["acme", draft["id"], "draft,", "parked"]
+    assert listed[-1] == f"{draft['id']} It is odd."
+    assert "parked   2026-02-02T00:00:00Z It is odd." in cli.run("invoices", "show", "acme").out
+    (parked,) = cli.shown("invoices", "list", "--parked")["results"]
+    assert parked["parked"] == {"at": "2026-02-02T00:00:00Z", "reason": "It is odd."}
