@@ -38,16 +38,16 @@ def list_dunnings(organization: str, *, state: str | None, limit: int) -> Answer
     listed = [documents.dunning(each) for each in found]
     rows = [
         (
-            each["invoice_number"],
-            each["due"],
-            each["currency"],
-            each["dunning_at"],
-            each["step"],
-            each["next_at"],
-            each["past_due_at"] or each["grace_ends_at"],
-            each["closed_because"] or ("past due" if each["past_due_at"] else "in grace"),
+            told["invoice_number"],
+            told["due"],
+            told["currency"],
+            each.dunning_at,
+            each.step,
+            each.next_at,
+            each.past_due_at or each.grace_ends_at,
+            each.closed_because or ("past due" if each.past_due_at else "in grace"),
         )
-        for each in listed
+        for each, told in zip(found, listed, strict=True)
     ]
     header = ("invoice", "due", "currency", "opened", "step", "next", "past due", "state")
     text = output.table(header, rows, right=("due", "step")) if rows else "No dunnings."
@@ -91,19 +91,18 @@ def _shown(row: Collection) -> Answer:
         ("status", document["invoice_status"]),
         ("due", f"{document['due']} {document['currency']}"),
         ("collected", document["method"]),
-        ("opened", document["dunning_at"]),
-        ("steps behind", document["step"]),
-        ("next", document["next_at"]),
-        ("grace ends", document["grace_ends_at"]),
-        ("past due", document["past_due_at"]),
-        ("let go", document["lifted_at"]),
-        ("closed", f"{document['closed_at']} {document['closed_because']}" if document["closed_at"] else None),
+        ("opened", row.dunning_at),
+        ("steps behind", row.step),
+        ("next", row.next_at),
+        ("grace ends", row.grace_ends_at),
+        ("past due", row.past_due_at),
+        ("let go", row.lifted_at),
+        ("closed", f"{output.instant(row.closed_at)} {row.closed_because}" if row.closed_at else None),
     ]
     rows = [
-        (each["started_at"], each["step"], each["provider"], each["amount"], each["status"], each["code"],
-         each["reference"])
-        for each in document["attempts"]
-    ]  # fmt: skip
+        (each.started_at, each.step, each.provider, told["amount"], each.status, each.code, each.reference)
+        for each, told in zip(row.attempts.all(), document["attempts"], strict=True)
+    ]
     header = ("tried", "step", "provider", "amount", "outcome", "code", "reference")
     text = output.pairs(head) + ("\n\n" + output.table(header, rows, right=("step", "amount")) if rows else "")
     return Answer(document, text)
