@@ -5,7 +5,7 @@ Every function books whole movements: the grant, one ledger entry per grant touc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -56,6 +56,12 @@ class CreditsInvalid(Invalid):
     """Not an amount of credits that can be moved."""
 
     code = "credits_invalid"
+
+
+class GrantReserved(Conflict):
+    """A reservation that is open keeps some of the grant."""
+
+    code = "grant_reserved"
 
 
 class Movement(NamedTuple):
@@ -115,6 +121,9 @@ def take(
     """Take credits back by hand, from the open grants in drain order. Raises ``InsufficientCredits``."""
     check(credits)
     open_grants = {each.id: each for each in queries.list_open_grants(account)}
+    for grant_id, kept in queries.held(account, now).items():
+        if grant_id in open_grants:
+            open_grants[grant_id].remaining -= kept
     shares, missing = allocation.allocate(allocation.in_drain_order(open_grants.values()), credits=credits, at=now)
     if missing:
         raise InsufficientCredits(f"{credits - missing} credits can be taken, not {credits}.")
@@ -138,6 +147,8 @@ def void(*, account: MarketplaceSubscription, grant: CreditGrant, actor: str, re
         raise GrantExpired("The grant has expired.")
     if not grant.remaining:
         raise NothingToVoid("Nothing is left of the grant.")
+    if queries.held(account, now).get(grant.id):
+        raise GrantReserved("Some of this grant is reserved: release the reservation first, or wait for its end.")
     movement = Movement(grant, EntryKind.VOID, -grant.remaining)
     CreditGrant.objects.filter(pk=grant.pk).update(voided=F("voided") + F("remaining"), remaining=ZERO, voided_at=now)
     _book(account, [movement], actor=actor, reason=reason, now=now)
@@ -185,13 +196,15 @@ def _ended_as(grant: CreditGrant, now: datetime) -> EntryKind | None:
 def expire_due(*, account: MarketplaceSubscription, now: datetime) -> Decimal:
     """Book the expiry of all that expired by ``now``, once. Returns the credits that lapsed."""
     lapsed = [each for each in queries.list_open_grants(account) if each.expires_at and each.expires_at <= now]
-    return _lapse(account, lapsed, reason="expired", now=now)
+    # What a reservation keeps was there at its instant: it lapses after it, if it is not used.
+    return _lapse(account, lapsed, reason="expired", now=now, kept=queries.held(account, now))
 
 
 def expire_allowances(*, account: MarketplaceSubscription, now: datetime) -> Decimal:
-    """Book the end of what a subscription that ends was allowed; what was bought stays. Returns the credits lapsed."""
+    """Book the end of what a subscription that ends was allowed, reserved or not; what was bought stays. Returns the
+    credits lapsed."""
     lapsed = [each for each in queries.list_open_grants(account) if each.kind == GrantKind.ALLOWANCE]
-    return _lapse(account, lapsed, reason="subscription ended", now=now)
+    return _lapse(account, lapsed, reason="subscription ended", now=now, kept={})
 
 
 def shorten_allowances(*, account: MarketplaceSubscription, ends_at: datetime) -> None:
@@ -220,12 +233,22 @@ def move_remaining(*, source: MarketplaceSubscription, target: MarketplaceSubscr
     return sum((each.remaining for each in moved), ZERO)
 
 
-def _lapse(account: MarketplaceSubscription, lapsed: Sequence[CreditGrant], *, reason: str, now: datetime) -> Decimal:
-    ids = [each.id for each in lapsed]
-    CreditGrant.objects.filter(id__in=ids).update(expired=F("expired") + F("remaining"), remaining=ZERO)
-    movements = [Movement(each, EntryKind.EXPIRY, -each.remaining) for each in lapsed]
+def _lapse(
+    account: MarketplaceSubscription,
+    lapsed: Sequence[CreditGrant],
+    *,
+    reason: str,
+    now: datetime,
+    kept: Mapping[UUID, Decimal],
+) -> Decimal:
+    movements = []
+    for each in lapsed:
+        gone = each.remaining - kept.get(each.id, ZERO)
+        if gone > ZERO:
+            CreditGrant.objects.filter(id=each.id).update(expired=F("expired") + gone, remaining=F("remaining") - gone)
+            movements.append(Movement(each, EntryKind.EXPIRY, -gone))
     _book(account, movements, actor="system:expiry", reason=reason, now=now)
-    return sum((each.remaining for each in lapsed), ZERO)
+    return -sum((movement.amount for movement in movements), ZERO)
 
 
 def check(credits: Decimal) -> None:

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Sum
 
 from billing.credits import allocation
 from billing.kernel.decimals import ZERO
-from billing.models import CreditEntry, CreditGrant, MarketplaceSubscription
+from billing.models import CreditEntry, CreditGrant, MarketplaceSubscription, ReservationCredits, ReservationStatus
 
 
 def list_open_grants(account: MarketplaceSubscription) -> list[CreditGrant]:
     """Grants with something left, in drain order; an expiry that is not booked yet does not hide one."""
     return allocation.in_drain_order(CreditGrant.objects.filter(account=account, remaining__gt=0))
+
+
+def held(account: MarketplaceSubscription, at: datetime) -> dict[UUID, Decimal]:
+    """What reservations that are open at ``at`` keep of each of the account's grants."""
+    kept = ReservationCredits.objects.filter(
+        grant__account=account, reservation__status=ReservationStatus.OPEN, reservation__expires_at__gt=at
+    )
+    return dict(kept.values_list("grant_id").annotate(Sum("credits")))
 
 
 def list_grants(account: MarketplaceSubscription) -> Sequence[CreditGrant]:

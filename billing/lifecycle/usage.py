@@ -38,7 +38,7 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
 
     Raises ``RenewalStuck`` where a period is missing that renewal does not give.
     """
-    outcomes = _renewing(lambda: operations.record(offers, now=now), [offer.organization for offer in offers], now)
+    outcomes = renewing(lambda: operations.record(offers, now=now), [offer.organization for offer in offers], now)
     closed = {each.event.billed_period_id for each in outcomes if each.bills_closed and each.event is not None}
     if closed:
         invoicing_operations.draft_finals(period_ids=closed, actor=LATE_USE, now=now)
@@ -47,20 +47,20 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
 
 def preview(offer: Offer, *, now: datetime) -> Outcome:
     """What ``record`` would answer; counts nothing."""
-    return _renewing(lambda: queries.preview(offer, now=now), [offer.organization], now)
+    return renewing(lambda: queries.preview(offer, now=now), [offer.organization], now)
 
 
 def judge(offers: Sequence[Offer], *, now: datetime) -> list[Judgement]:
     """What ``record`` would answer to one organization's offers, and what stands before them; counts nothing."""
-    return _renewing(lambda: judging.judge(offers, now=now), [offer.organization for offer in offers], now)
+    return renewing(lambda: judging.judge(offers, now=now), [offer.organization for offer in offers], now)
 
 
 def read_guards(organization: Organization, meter: str, *, now: datetime) -> tuple[GuardReading, ...]:
     """All guards of a declared meter as they stand; none without a subscription in service."""
-    return _renewing(lambda: queries.read_guards(organization, meter, now=now), [organization], now) or ()
+    return renewing(lambda: queries.read_guards(organization, meter, now=now), [organization], now) or ()
 
 
-def _renewing(act: Callable[[], Answer], organizations: Sequence[Organization], now: datetime) -> Answer:
+def renewing(act: Callable[[], Answer], organizations: Sequence[Organization], now: datetime) -> Answer:
     try:
         return act()
     except RenewalDue:

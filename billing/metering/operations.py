@@ -39,7 +39,7 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
     for organization_id, its_outcomes in by_organization.items():
         decider = deciders.get(organization_id)
         at = decider.now if decider else its_outcomes[-1].offer.organization.clock_at or now
-        _tell(organization_id, at, its_outcomes)
+        tell(organization_id, at, its_outcomes)
     return outcomes
 
 
@@ -57,7 +57,7 @@ def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider]
     return deciders, outcomes
 
 
-def _tell(organization_id: UUID, now: datetime, outcomes: Sequence[Outcome]) -> None:
+def tell(organization_id: UUID, now: datetime, outcomes: Sequence[Outcome]) -> None:
     notes = [note for outcome in outcomes for note in outcome.notes]
     if notes:
         refusals.count(organization_id, notes, now)
