@@ -1,6 +1,8 @@
 """Who would pay how much more or less: the last full period's use, priced by both versions."""
 
+from datetime import timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 from django.db import connection
@@ -83,6 +85,34 @@ def test_by_its_own_version_a_period_costs_what_its_invoice_says() -> None:
     # 300 tokens beyond 1,000 at 0.50 for each 100.
     assert (found.now.total_minor, invoice.subtotal_minor) == (4900 + 150, 4900 + 150)
     assert found.now.overage == {"tokens": Decimal(300)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_was_used_in_time_its_own_version_says_what_the_invoice_says(seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - a repeatable walk
+    acme = subscribed()
+    if seed % 2:
+        credits_operations.grant(
+            account=acme.marketplace, kind=GrantKind.PURCHASE, credits=Decimal(random.randint(1, 3)), starts_at=START,
+            expires_at=None, actor="test", reason="bought", now=START,
+        )  # fmt: skip
+    now = START
+    for number in range(25):
+        now += timedelta(hours=random.randint(1, 28))
+        clock.advance(organization=acme.organization, to=now, actor=OPERATOR)
+        meter = random.choice(["tokens", "tokens", "task_run", "case_created", "evaluation_run"])
+        quantity = Decimal(random.randint(1, 500) if meter == "tokens" else random.randint(1, 3))
+        # Some are refused: of a blocking limit, or because credits are gone.
+        usage.record([Offer(acme.organization, meter, quantity, key=str(number))], now=now)
+    advance(acme)
+    catalogs.sync(SECOND)
+    found = previewed()["acme"]
+    invoice = invoicing_operations.draft(subscription=acme, actor=OPERATOR, now=NOW, period=found.period)
+    assert found.now is not None
+    assert (found.now.refused, found.now.credits_refused) == ({}, 0)
+    assert found.now.total_minor == invoice.subtotal_minor
+    # Overage was billed, and credits that ran short.
+    assert {line.charge for line in invoice.lines.all()} == {"base", "overage", "credits"}
 
 
 def test_by_the_new_version_more_is_beyond_and_dearer_and_what_it_would_refuse_is_told() -> None:

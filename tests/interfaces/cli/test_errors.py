@@ -19,7 +19,7 @@ CASES: list[tuple[tuple[str, ...], int, str]] = [
     (("keys", "revoke", "00000000-0000-7000-8000-000000000000"), 3, "not_found"),
     (("usage", "record", "nobody", "case_created"), 3, "not_found"),
     (("subscription", "set", "acme", "--plan", "nothing"), 2, "plan_unknown"),
-    (("subscription", "set", "acme", "--status", "paused"), 4, "illegal_transition"),
+    (("subscription", "set", "acme", "--status", "trialing"), 4, "illegal_transition"),
     (("subscription", "set", "acme", "--plan", "scale", "--version", "99"), 4, "stale_subscription"),
     (("subscription", "set", "acme"), 2, "usage"),
     (("credits", "adjust", "acme", "-1000", "--reason", "too much"), 1, "insufficient_credits"),
