@@ -34,6 +34,9 @@ from billing.subscriptions import queries as subscriptions_queries
 
 # Periods per task: enough to share the queries, few enough that no organization waits long for its books.
 DRAFT_CHUNK = 200
+# Messages of a sweep last until its next run, which finds again whatever no worker had time for. Else a backlog of
+# hours would grow by itself with every run.
+RENEW_EXPIRES_SECONDS, ISSUE_EXPIRES_SECONDS, DRAFT_EXPIRES_SECONDS = 15, 60, 300
 
 
 @shared_task(name="billing.tasks.draft_due_invoices")
@@ -43,7 +46,7 @@ def draft_due_invoices() -> int:
     due = iter(invoicing_queries.iterate_due(timezone.now()))
     found = 0
     while chunk := [str(period_id) for period_id in islice(due, DRAFT_CHUNK)]:
-        draft_chunk.delay(chunk)
+        draft_chunk.apply_async((chunk,), expires=DRAFT_EXPIRES_SECONDS)
         found += len(chunk)
     if found:
         logs.event("invoices.due", periods=found)
@@ -75,7 +78,7 @@ def draft_chunk(period_ids: Sequence[str]) -> int:
         if len(period_ids) > 1:
             # One set of broken books, or one organization's lock, fails the whole statement: each alone, then.
             for each in period_ids:
-                draft_chunk.delay([each])
+                draft_chunk.apply_async(([each],), expires=DRAFT_EXPIRES_SECONDS)
             return 0
         logs.event("invoice.undrafted", level=logging.ERROR, error=error, period=period_ids[0])
         raise
@@ -100,7 +103,7 @@ def renew_due() -> int:
     """Hand every organization that something fell due for to ``renew_organization``; returns how many there were."""
     due = subscriptions_queries.list_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
     for organization_id in due:
-        renew_organization.delay(str(organization_id))
+        renew_organization.apply_async((str(organization_id),), expires=RENEW_EXPIRES_SECONDS)
     return len(due)
 
 
@@ -115,7 +118,7 @@ def issue_due_invoices() -> int:
     """Hand every organization with a draft whose time has come to ``issue_organization``; returns how many."""
     due = invoicing_queries.list_issue_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
     for organization_id in due:
-        issue_organization.delay(str(organization_id))
+        issue_organization.apply_async((str(organization_id),), expires=ISSUE_EXPIRES_SECONDS)
     return len(due)
 
 
