@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from billing.models import Mail
 
@@ -39,5 +39,5 @@ def mail(row: Mail) -> MailDocument:
     }
 
 
-def _instant(at: datetime | None) -> Any:
+def _instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
