@@ -5,11 +5,14 @@ Built once per process and plan version (``queries.compiled_plan``), because a s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from billing.kernel import guardrails
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence
 from billing.kernel.pricing import PricingModel, Tier
 
@@ -39,6 +42,7 @@ class MeteredGuard:
     blocks: bool
     credits_per_unit: Decimal
     prices: dict[str, Price] = field(default_factory=dict)
+    guardrails: dict[str, Rule] = field(default_factory=dict)
 
     @property
     def is_priced(self) -> bool:
@@ -56,6 +60,11 @@ class MeterGuards:
     def priced(self) -> MeteredGuard | None:
         """The one guard that charges credits or money; the catalog's rules allow at most one per meter and plan."""
         return next((guard for guard in self.metered if guard.is_priced), None)
+
+    def rule(self, flags: Iterable[str]) -> Rule:
+        """What becomes of the debit of a use that bears ``flags``."""
+        priced = self.priced
+        return Rule.ANNOTATE if priced is None else guardrails.decide(flags, priced.guardrails)
 
 
 UNGUARDED = MeterGuards()

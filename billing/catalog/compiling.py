@@ -10,6 +10,7 @@ import msgspec
 from django.db import connection
 
 from billing.catalog.compiled import BooleanGuard, CompiledPlan, MeteredGuard, MeterGuards, Price
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence
 from billing.models import Plan
 
@@ -25,6 +26,7 @@ SELECT json_build_object(
             'id', entitlement.id, 'key', entitlement.key, 'kind', entitlement.kind, 'meters', entitlement.meters,
             'enabled', entitlement.enabled, 'limit', entitlement.limit::text, 'cadence', entitlement.cadence,
             'on_limit', entitlement.on_limit, 'credits_per_unit', entitlement.credits_per_unit::text,
+            'guardrails', entitlement.guardrails,
             'prices', coalesce((
                 SELECT json_object_agg(currency, json_build_array(rate::text, per::text, model, tiers))
                 FROM billing_entitlement_prices WHERE entitlement_id = entitlement.id), '{}'))
@@ -46,6 +48,7 @@ class _Entitlement(msgspec.Struct):
     on_limit: str
     credits_per_unit: Decimal
     prices: dict[str, Price]
+    guardrails: dict[str, Rule]
 
 
 class _Plan(msgspec.Struct):
@@ -107,4 +110,5 @@ def _metered(entitlement: _Entitlement) -> MeteredGuard:
         blocks=entitlement.on_limit == "block",
         credits_per_unit=entitlement.credits_per_unit,
         prices=entitlement.prices,
+        guardrails=entitlement.guardrails,
     )

@@ -84,13 +84,22 @@ def _entitlement(entitlement: EntitlementSpec) -> dict[str, Any]:
     guards = {"guards": list(entitlement.meters)}
     if not entitlement.is_metered:
         return {"enabled": entitlement.enabled} | guards
-    return {
-        "limit": _limit(entitlement.limit),
-        "cadence": entitlement.cadence.value,
-        "on_limit": entitlement.on_limit,
-        "credits_per_unit": plain(entitlement.credits_per_unit),
-        "overage_price": {price.currency: _overage_price(price) for price in entitlement.overage_prices},
-    } | guards
+    return (
+        _guardrails(entitlement)
+        | {
+            "limit": _limit(entitlement.limit),
+            "cadence": entitlement.cadence.value,
+            "on_limit": entitlement.on_limit,
+            "credits_per_unit": plain(entitlement.credits_per_unit),
+            "overage_price": {price.currency: _overage_price(price) for price in entitlement.overage_prices},
+        }
+        | guards
+    )
+
+
+def _guardrails(entitlement: EntitlementSpec) -> dict[str, Any]:
+    rules = {flag: rule.value for flag, rule in entitlement.guardrails.items()}
+    return {"guardrails": rules} if rules else {}
 
 
 def _minimum(plan: PlanSpec) -> dict[str, Any]:

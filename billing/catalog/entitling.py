@@ -11,6 +11,7 @@ from billing.catalog.fields import Fields, Reader, is_null
 from billing.catalog.problems import Problems
 from billing.catalog.schema import EntitlementSpec
 from billing.catalog.tree import Mapping, Node, Scalar
+from billing.kernel.guardrails import FLAGS_MAX, Rule
 from billing.kernel.periods import Cadence
 
 _CADENCE_BY_SUFFIX = {
@@ -19,7 +20,7 @@ _CADENCE_BY_SUFFIX = {
     "_per_month": Cadence.MONTHLY,
     "_per_period": Cadence.PERIOD,
 }
-_METERED_KEYS = ("limit", "cadence", "on_limit", "credits_per_unit", "overage_price")
+_METERED_KEYS = ("limit", "cadence", "on_limit", "credits_per_unit", "overage_price", "guardrails")
 EACH_MAX = 200
 
 
@@ -94,6 +95,7 @@ def _full(key: str, line: int, fields: Fields) -> EntitlementSpec:
     on_limit = fields.choice("on_limit", ("block", "overage"), default="block")
     credits_per_unit = fields.decimal("credits_per_unit")
     prices = fields.node("overage_price")
+    guardrails = fields.node("guardrails")
     spec = EntitlementSpec(
         key,
         "metered",
@@ -102,7 +104,23 @@ def _full(key: str, line: int, fields: Fields) -> EntitlementSpec:
         on_limit=cast(Literal["block", "overage"], on_limit),
         credits_per_unit=credits_per_unit,
         overage_prices=pricing.read(prices, fields) if prices is not None else (),
+        guardrails=_guardrails(guardrails, fields) if guardrails is not None else {},
         line=line,
     )
     fields.finish()
     return spec
+
+
+def _guardrails(node: Node, fields: Fields) -> dict[str, Rule]:
+    label = fields.label("guardrails")
+    mapping = fields.reader.mapping(node, label)
+    entries = mapping.entries if mapping else {}
+    if len(entries) > FLAGS_MAX:
+        fields.problems.add(node.line, f"{label} has more than {FLAGS_MAX} entries")
+        return {}
+    rules = {}
+    for flag, entry in entries.items():
+        rule = fields.reader.choice(entry.value, f"{label}: {flag[:60]}", list(Rule))
+        if fields.reader.is_code(flag, entry.line, f"{label}:") and rule is not None:
+            rules[flag] = Rule(rule)
+    return rules

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from billing.catalog.problems import Problems
 from billing.catalog.schema import EntitlementSpec, MeterSpec, PlanSpec
+from billing.kernel.guardrails import Rule
 
 
 def bind(plans: Sequence[PlanSpec], meters: Sequence[MeterSpec]) -> tuple[PlanSpec, ...]:
@@ -45,6 +46,7 @@ def check_plans(plans: Sequence[PlanSpec], meters: Sequence[MeterSpec], problems
                 _check_meter(plan, entitlement, meters, problems)
                 _check_overage(plan, entitlement, problems)
                 _check_credit_price(plan, entitlement, problems)
+                _check_guardrails(plan, entitlement, problems)
         _check_one_price_per_meter(plan, problems)
 
 
@@ -127,6 +129,16 @@ def _check_credit_price(plan: PlanSpec, entitlement: EntitlementSpec, problems: 
             problems.add(
                 entitlement.line, f"{where} bills missing credits, but the plan has no credit_price in {price.currency}"
             )
+
+
+def _check_guardrails(plan: PlanSpec, entitlement: EntitlementSpec, problems: Problems) -> None:
+    """A debit is held or waived by the entitlement that makes it."""
+    if entitlement.is_priced:
+        return
+    for flag, rule in entitlement.guardrails.items():
+        if rule is not Rule.ANNOTATE:
+            reason = f"{flag!r} cannot {rule.value} a debit, because {entitlement.key} makes none"
+            problems.add(entitlement.line, f"plan {plan.code}: {entitlement.key}: {reason}")
 
 
 def _check_one_price_per_meter(plan: PlanSpec, problems: Problems) -> None:

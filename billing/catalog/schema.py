@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from billing.kernel.decimals import ZERO
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence, Interval
 from billing.kernel.pricing import PricingModel, Tier
 
@@ -44,7 +45,7 @@ class OveragePrice:
 
 @dataclass(frozen=True, slots=True)
 class EntitlementSpec:
-    """``enabled`` counts for a boolean; limit, cadence, on_limit, credits and prices for a metered one.
+    """``enabled`` counts for a boolean; limit, cadence, on_limit, credits, prices and guardrails for a metered one.
 
     ``meters`` follow from the ``events:`` map. ``is_implied`` marks the denial of a guard that the plan does not list.
     """
@@ -58,6 +59,7 @@ class EntitlementSpec:
     on_limit: Literal["block", "overage"] = "block"
     credits_per_unit: Decimal = ZERO
     overage_prices: tuple[OveragePrice, ...] = ()
+    guardrails: dict[str, Rule] = field(default_factory=dict)
     is_implied: bool = field(default=False, compare=False)
     line: int = field(default=0, compare=False)
 

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from billing.catalog import contents
 from billing.catalog.schema import EntitlementSpec, FeatureSpec, OveragePrice, PlanSpec, PriceSpec, Shelf
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence, Interval
 from billing.kernel.pricing import PricingModel, tiers_of
 from billing.models import EntitlementPrice, Plan, PlanEntitlement, PlanPrice, PricingPlan
@@ -60,6 +61,7 @@ def _entitlement(row: PlanEntitlement) -> EntitlementSpec:
             OveragePrice(price.currency, price.rate, price.per, PricingModel(price.model), tiers_of(price.tiers))
             for price in sorted(row.prices.all(), key=lambda price: price.currency)
         ),
+        guardrails={flag: Rule(rule) for flag, rule in row.guardrails.items()},
     )
 
 
@@ -151,6 +153,7 @@ def _entitlement_row(plan: Plan, entitlement: EntitlementSpec, position: int) ->
         cadence=entitlement.cadence.value,
         on_limit=entitlement.on_limit,
         credits_per_unit=entitlement.credits_per_unit,
+        guardrails={flag: rule.value for flag, rule in entitlement.guardrails.items()},
         position=position,
     )
 

@@ -13,6 +13,7 @@ from billing.catalog.compiled import CompiledPlan, MeteredGuard, MeterGuards
 from billing.credits.allocation import Share, allocate
 from billing.kernel.decimals import STORED_MAX, ZERO, plain
 from billing.kernel.errors import InvariantViolation
+from billing.kernel.guardrails import Rule
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, Span, calendar_window
 from billing.metering import quotas
@@ -110,6 +111,15 @@ class Judged(NamedTuple):
     due: Decimal
 
 
+class Held(NamedTuple):
+    """The debit of an accepted event that waits: units beyond the limit and credits due, and the flags that ask so."""
+
+    event: EventView
+    flags: tuple[str, ...]
+    over: Decimal
+    due: Decimal
+
+
 class Decider:
     """Decides a list of offers of one organization, keeping the running state between them."""
 
@@ -120,6 +130,7 @@ class Decider:
         self.low_percent = low_percent
         self.zone = ZoneInfo(books.row.zone)
         self.accepted: list[Accepted] = []
+        self.held: list[Held] = []
         self.crossings: list[Crossing | CreditCrossing] = []
 
     def decide(self, offer: Offer) -> Outcome:
@@ -252,6 +263,11 @@ class Decider:
         judged = self._judge(offer, at, subscription, terms)
         if isinstance(judged, Outcome):
             return judged
+        _, _, _, _, over, due = judged
+        flags = offer.guardrail_flags
+        is_held = bool(flags and (over or due)) and judged.guards.rule(flags) is Rule.HOLD
+        if is_held:
+            judged = judged._replace(shares=[], over=ZERO, due=ZERO)
         event = EventView(
             id=new_id(),
             subscription_id=subscription.id,
@@ -266,6 +282,9 @@ class Decider:
             occurred_at=at,
             recorded_at=self.now,
         )
+        if is_held:
+            asking = tuple(flag for flag in flags if judged.guards.rule([flag]) is Rule.HOLD)
+            self.held.append(Held(event, asking, over, due))
         self._book(offer, event, judged)
         readings = self._readings(judged.guards, judged.windows)
         return Outcome(offer, "accepted", event, None, readings, bills_closed=terms.billed.closed_at is not None)
@@ -281,6 +300,8 @@ class Decider:
         if refusal is not None:
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
         over, due, priced = _price(guards, windows, offer.quantity)
+        if offer.guardrail_flags and guards.rule(offer.guardrail_flags) is Rule.WAIVE:
+            over, due = ZERO, ZERO
         if due > STORED_MAX:
             refusal = Refusal(
                 "quantity_invalid",

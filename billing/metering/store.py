@@ -7,7 +7,7 @@ what it reads cannot change before the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from billing.kernel.periods import Cadence, calendar_window
 from billing.metering.books import Books, BooksRow
 from billing.metering.decisions import CALENDAR, Decider
 from billing.metering.offers import AHEAD_MAX, LATE_MAX, Offer
+from billing.models import UsageDebitHold
 
 LOAD = """
 SELECT json_build_object(
@@ -230,7 +231,7 @@ def asking(organization_id: UUID, clock: Clock, offers: Sequence[Offer]) -> dict
     }
 
 
-def write(deciders: Iterable[Decider]) -> None:
+def write(deciders: Collection[Decider]) -> None:
     """Write all that was decided. Raises ``InvariantViolation`` if any row was not as it was loaded."""
     document: dict[str, list[Any]] = {part: [] for part in _PARTS}
     for decider in deciders:
@@ -241,6 +242,21 @@ def write(deciders: Iterable[Decider]) -> None:
     expected = tuple(len(document[part]) for part in _PARTS)
     if counts != expected:
         raise InvariantViolation(f"recording wrote {counts} rows of {_PARTS}, not {expected}: the lock was bypassed")
+    # A statement of its own, which only flagged use costs.
+    held = [(decider, each) for decider in deciders for each in decider.held]
+    if held:
+        UsageDebitHold.objects.bulk_create(
+            UsageDebitHold(
+                event_id=each.event.id,
+                organization_id=decider.books.row.organization_id,
+                subscription_id=each.event.subscription_id,
+                flags=list(each.flags),
+                overage=each.over,
+                credits_due=each.due,
+                held_at=decider.now,
+            )
+            for decider, each in held
+        )
 
 
 def _collect(decider: Decider, document: dict[str, list[Any]]) -> None:

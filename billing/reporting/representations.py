@@ -20,9 +20,11 @@ from billing.models import (
     Organization,
     Plan,
     PlanEntitlement,
+    ReservationStatus,
     Subscription,
     SubscriptionDiscount,
     SubscriptionPeriod,
+    UsageReservation,
 )
 from billing.reporting.shapes import (
     CounterDocument,
@@ -97,6 +99,7 @@ def _entitlement(entitlement: PlanEntitlement) -> EntitlementDocument:
         "cadence": entitlement.cadence,
         "on_limit": entitlement.on_limit,
         "credits_per_unit": plain(entitlement.credits_per_unit),
+        "guardrails": dict(entitlement.guardrails),
         "overage_prices": [
             {
                 "currency": price.currency,
@@ -320,3 +323,22 @@ def _instant_or_none(at: datetime | None) -> str | None:
 
 def _plain_or_none(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
+
+
+def reservation(row: UsageReservation, *, at: datetime) -> dict[str, Any]:
+    """As ``ReservationDocument``; one that is open but past its time by ``at`` is shown as expired."""
+    is_past = row.status == ReservationStatus.OPEN and row.expires_at <= at
+    return {
+        "id": str(row.id),
+        "organization": str(row.organization_id),
+        "subscription": str(row.subscription_id),
+        "event": row.meter_id,
+        "status": ReservationStatus.EXPIRED.value if is_past else str(row.status),
+        "quantity": plain(row.quantity),
+        "quantity_max": plain(row.quantity_max),
+        "credits": [{"grant": str(each.grant_id), "credits": plain(each.credits)} for each in row.credits.all()],
+        "reserved_at": instant(row.reserved_at),
+        "expires_at": instant(row.expires_at),
+        "settled_quantity": None if row.settled_quantity is None else plain(row.settled_quantity),
+        "usage_event": None if row.event_id is None else str(row.event_id),
+    }

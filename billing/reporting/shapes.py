@@ -47,6 +47,7 @@ class EntitlementDocument(TypedDict):
     cadence: str
     on_limit: str
     credits_per_unit: str
+    guardrails: dict[str, str]
     overage_prices: list[OveragePriceDocument]
 
 
@@ -236,6 +237,30 @@ class QuotaDocument(TypedDict):
     recorded: bool
     duplicate: bool
     event_id: str | None
+
+
+class ReceiptDocument(TypedDict):
+    """Credits kept of one grant."""
+
+    grant: str
+    credits: str
+
+
+class ReservationDocument(TypedDict):
+    """What ``representations.reservation`` gives. ``status``: open, settled, released or expired."""
+
+    id: str
+    organization: str
+    subscription: str
+    event: str
+    status: str
+    quantity: str
+    quantity_max: str
+    credits: list[ReceiptDocument]
+    reserved_at: str
+    expires_at: str
+    settled_quantity: str | None
+    usage_event: str | None
 
 
 class HappeningDocument(TypedDict):

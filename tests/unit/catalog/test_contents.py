@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from billing.catalog import contents, parsing
 from billing.catalog.schema import EntitlementSpec, FeatureSpec, MeterSpec, OveragePrice, PlanSpec, PriceSpec, Shelf
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence, Interval
 
 SHIPPED = Path(__file__).parents[3] / "config" / "plans.yaml"
@@ -98,6 +99,7 @@ def metered(**changes: Any) -> dict[str, Any]:
         metered(cadence=Cadence.DAILY),
         metered(on_limit="block"),
         metered(credits_per_unit=Decimal("0.000001")),
+        metered(guardrails={"drift": Rule.HOLD}),
         metered(overage_prices=()),
         metered(overage_prices=(OveragePrice("USD", Decimal("0.5"), Decimal(2)),)),
     ],

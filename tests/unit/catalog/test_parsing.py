@@ -7,6 +7,7 @@ import pytest
 
 from billing.catalog import parsing
 from billing.catalog.schema import EntitlementSpec, FeatureSpec, OveragePrice, PriceSpec, Shelf
+from billing.kernel.guardrails import Rule
 from billing.kernel.periods import Cadence, Interval
 from billing.kernel.pricing import PricingModel
 
@@ -228,6 +229,7 @@ def test_the_shipped_catalog_is_sound_and_uses_every_feature() -> None:
     assert all(plan.sla_tier for plan in spec.plans if plan.shelf.is_active)
     assert any(plan.sla_terms for plan in spec.plans)
     assert any(plan.bundle for plan in spec.plans)
+    assert {rule for entitlement in entitlements for rule in entitlement.guardrails.values()} == set(Rule)
     assert not any(entitlement.is_implied for entitlement in entitlements)
     assert len({feature.group for plan in spec.plans for feature in plan.features}) > 1
     models = {price.model for entitlement in entitlements for price in entitlement.overage_prices}

@@ -139,6 +139,16 @@ def test_the_head_that_the_cases_build_on_is_sound() -> None:
             "overage_price in EUR, in which the plan has no price",
         ),
         (FULL + '      max_cases: {limit: 1, overage_price: {USD: "1"}}\n', 11, "but blocks at its limit"),
+        (FULL + "      max_cases: {limit: 1, guardrails: {drift: hold}}\n", 11, "'drift' cannot hold a debit, because"),
+        (
+            FULL + "      max_cases: {limit: 1, guardrails: {drift: waive}}\n",
+            11,
+            "'drift' cannot waive a debit, because",
+        ),
+        (FULL + "      max_cases: {limit: 1, guardrails: {drift: ask}}\n", 11, "must be one of annotate, hold, waive"),
+        (FULL + "      max_cases: {limit: 1, guardrails: {Dose-Limit: annotate}}\n", 11, "lower-case letters"),
+        (FULL + "      max_cases: {limit: 1, guardrails: [drift]}\n", 11, "guardrails must be a mapping, not a list"),
+        (FULL + "      max_cases: {enabled: true, guardrails: {a: annotate}}\n", 11, "is for metered entitlements"),
         (
             FULL + '      max_cases: {limit: null, on_limit: overage, overage_price: {USD: "1"}}\n',
             11,
