@@ -33,7 +33,7 @@ from billing.subscriptions import queries as subscriptions_queries
 
 BodyT_co = TypeVar("BodyT_co", covariant=True)
 QueryT_co = TypeVar("QueryT_co", covariant=True)
-Handler = TypeVar("Handler", bound=Callable[..., "HttpResponse | Answer"])
+Handler = TypeVar("Handler", bound=Callable[..., "HttpResponseBase | Answer"])
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NO_CALLER = Caller(actors.ANONYMOUS)
@@ -181,7 +181,7 @@ def spec_of(handler: object) -> Spec:
 class ApiView(APIView):
     """Base of every REST endpoint: one class per path, one marked handler per method."""
 
-    handlers: ClassVar[dict[str, tuple[Callable[..., HttpResponse | Answer], Spec]]] = {}
+    handlers: ClassVar[dict[str, tuple[Callable[..., HttpResponseBase | Answer], Spec]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -197,7 +197,7 @@ class ApiView(APIView):
         except errors.EXPECTED as error:
             return errors.respond_to(error, request)
 
-    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponse:
+    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponseBase:
         method = "GET" if request.method == "HEAD" else request.method or ""
         if method not in self.handlers:
             allowed = ", ".join([*self.handlers, *(["HEAD"] if "GET" in self.handlers else [])])
@@ -211,9 +211,9 @@ class ApiView(APIView):
         media_type, document = _document(request, spec)
         call = Call(request, caller, at, _body(spec, media_type, document), query)
 
-        def act() -> HttpResponse:
+        def act() -> HttpResponseBase:
             answer = handler(self, call, **path)
-            return answer if isinstance(answer, HttpResponse) else render(answer)
+            return answer if isinstance(answer, HttpResponseBase) else render(answer)
 
         key = call.idempotency_key if spec.idempotent else None
         if key is None:
@@ -263,7 +263,9 @@ def render(answer: Answer) -> HttpResponse:
     return response
 
 
-def _keep(response: HttpResponse) -> Kept:
+def _keep(response: HttpResponseBase) -> Kept:
+    if not isinstance(response, HttpResponse):
+        raise TypeError("a stream cannot be kept for a second answer")
     return Kept(response.status_code, response.content.decode(), dict(response.headers))
 
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from msgspec import UNSET, Meta, UnsetType
 
@@ -65,7 +66,7 @@ class EvaluatePlacement(ApiView):
         decision = policy.evaluate(organization, requirements, actor=call.actor.name, records=body.record, now=call.at)
         return Answer(200, document(decision))
 
-    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponse:
+    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponseBase:
         with deadlines.within(policy.SECONDS):
             try:
                 return super()._answer(request, path)

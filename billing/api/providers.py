@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from msgspec import Meta
 
@@ -79,7 +80,7 @@ class ProviderWebhook(ApiView):
             tasks.send(tasks.process_provider_event, str(stored))
         return Answer(200, {"received": True, "is_duplicate": stored is None})
 
-    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponse:
+    def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponseBase:
         """The frame without credentials and without reading the body as ours: what is signed is its bytes."""
         if request.method != "POST":
             return super()._answer(request, path)

@@ -25,6 +25,9 @@ _PATH_PARAMETERS = {
     "invoice_id": "The invoice's id or number; `.csv` after it asks for CSV.",
     "credit_note_id": "The credit note's id or number; `.csv` after it asks for CSV.",
     "key_id": "The key's id.",
+    "event_id": "The usage event's id.",
+    "grant_id": "The grant's id.",
+    "export": "`windows`, `ledger` or `events`.",
     "coupon_code": "The coupon's code.",
     "dunning_id": "The dunning's id, or the id or number of its invoice.",
     "mail_id": "The mail's id.",
@@ -145,7 +148,9 @@ def _responses(spec: Spec, method: str, registry: ComponentRegistry) -> dict[str
     answers: dict[str, Any] = {}
     for status, kind in spec.responses.items():
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        content: dict[str, Any] = {"application/json": {"schema": _one_of([_schema(k, registry) for k in kinds])}}
+        content: dict[str, Any] = {}
+        if kind is not None:
+            content["application/json"] = {"schema": _one_of([_schema(k, registry) for k in kinds])}
         content |= {media: {"schema": {"type": "string"}} for media in spec.media}
         answers[str(status)] = {"description": _PHRASES[status], "content": content}
     statuses = {*_ALWAYS, *spec.problems}

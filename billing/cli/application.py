@@ -28,8 +28,8 @@ COMMANDS: Mapping[str, str] = {
     "subscription": "Show, set or cancel an organization's subscription.",
     "posture": "Plan, limits, use, credits and next renewal on one screen.",
     "quota": "Ask whether a use would be admitted.",
-    "usage": "Record, show and import use.",
-    "credits": "Show and adjust credits, read the ledger.",
+    "usage": "Record, show, take back and import use.",
+    "credits": "Show, adjust and void credits, read the ledger.",
     "coupons": "Create, list and retire coupons.",
     "invoices": "Draft, issue, show, settle and void invoices.",
     "credit-notes": "List and show credit notes.",
@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "webhooks": "Webhook endpoints: make, pause, test and replay.",
     "providers": "Payment providers: what they told, replay it, reconcile use.",
     "clock": "Move a sandbox organization's clock.",
+    "export": "Windows, credit ledger or events for an auditor.",
     "verify": "Re-sum the books; silent when all is well.",
 }
 

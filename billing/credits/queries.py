@@ -10,8 +10,14 @@ from uuid import UUID
 from django.db.models import Sum
 
 from billing.credits import allocation
+from billing.kernel import ids
 from billing.kernel.decimals import ZERO
+from billing.kernel.errors import NotFound
 from billing.models import CreditEntry, CreditGrant, MarketplaceSubscription, ReservationCredits, ReservationStatus
+
+
+class GrantNotFound(NotFound):
+    """The account has no such grant."""
 
 
 def list_open_grants(account: MarketplaceSubscription) -> list[CreditGrant]:
@@ -30,6 +36,15 @@ def held(account: MarketplaceSubscription, at: datetime) -> dict[UUID, Decimal]:
 def list_grants(account: MarketplaceSubscription) -> Sequence[CreditGrant]:
     """All grants ever, newest first."""
     return list(CreditGrant.objects.filter(account=account).order_by("-created_at", "-id"))
+
+
+def get_grant(account: MarketplaceSubscription, grant_id: str) -> CreditGrant:
+    """Raises ``GrantNotFound``."""
+    wanted = ids.parse_uuid(grant_id)
+    found = None if wanted is None else CreditGrant.objects.filter(account=account, id=wanted).first()
+    if found is None:
+        raise GrantNotFound("No such grant of this subscription.")
+    return found
 
 
 def spendable(account: MarketplaceSubscription, at: datetime) -> Decimal:

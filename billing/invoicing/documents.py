@@ -156,7 +156,7 @@ def credit_note_as_csv(note: CreditNote) -> str:
     }
     rows = [{"row": "line", **shared, **line} for line in document["lines"]]
     rows += [{"row": name, **shared, "amount": document[name]} for name in ("subtotal", "tax", "total")]
-    writer = csv.writer(_Echo())
+    writer = csv.writer(Echo())
     lines = [list(CREDIT_NOTE_COLUMNS), *([inert(row.get(name)) for name in CREDIT_NOTE_COLUMNS] for row in rows)]
     return "".join(writer.writerow(line) for line in lines)
 
@@ -201,7 +201,7 @@ def as_csv(invoice: Invoice) -> str:
 
 def stream_csv(invoices: Iterable[Invoice]) -> Iterator[str]:
     """Any number of invoices as CSV under one header, row by row; text that a spreadsheet would run is made inert."""
-    writer = csv.writer(_Echo())
+    writer = csv.writer(Echo())
     yield writer.writerow(CSV_COLUMNS)
     for invoice in invoices:
         for row in _rows(as_dict(invoice)):
@@ -214,7 +214,7 @@ def inert(value: object) -> str:
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
-class _Echo:
+class Echo:
     """A file that hands back what is written to it, so that rows can be streamed."""
 
     def write(self, text: str) -> str:

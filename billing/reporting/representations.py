@@ -11,6 +11,7 @@ from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
 from billing.metering.offers import EventView, Outcome
 from billing.metering.queries import Counter
+from billing.metering.reversing import Reversal
 from billing.models import (
     ApiKey,
     Coupon,
@@ -41,6 +42,7 @@ from billing.reporting.shapes import (
     PeriodDocument,
     PlanDocument,
     PlanReference,
+    ReversalDocument,
     SlaDocument,
     SubscriptionDocument,
     UsageEventDocument,
@@ -210,6 +212,7 @@ def grant(grant: CreditGrant) -> GrantDocument:
         "expired": plain(grant.expired),
         "voided": plain(grant.voided),
         "remaining": plain(grant.remaining),
+        "voided_at": _instant_or_none(grant.voided_at),
         "reason": grant.reason,
     }
 
@@ -264,6 +267,25 @@ def usage_event(event: EventView) -> UsageEventDocument:
         "credits_due": plain(event.credits_due),
         "credits_paid": plain(event.credits_paid),
         "credit_deficit": plain(event.credit_deficit),
+        "occurred_at": instant(event.occurred_at),
+        "recorded_at": instant(event.recorded_at),
+    }
+
+
+def reversal(reversal: Reversal) -> ReversalDocument:
+    event = reversal.event
+    return {
+        "id": str(event.id),
+        "event": str(reversal.original.id),
+        "subscription": str(event.subscription_id),
+        "meter": event.meter_id,
+        "quantity": plain(-event.quantity),
+        "overage": plain(-event.overage),
+        "credits_returned": plain(reversal.credits_returned),
+        "credits_lapsed": plain(reversal.credits_lapsed),
+        "credit_deficit": plain(event.credits_paid - event.credits_due),
+        "left": plain(reversal.is_left),
+        "key": event.key,
         "occurred_at": instant(event.occurred_at),
         "recorded_at": instant(event.recorded_at),
     }

@@ -163,6 +163,7 @@ class GrantDocument(TypedDict):
     expired: str
     voided: str
     remaining: str
+    voided_at: str | None
     reason: str
 
 
@@ -193,6 +194,25 @@ class UsageEventDocument(TypedDict):
     credits_due: str
     credits_paid: str
     credit_deficit: str
+    occurred_at: str
+    recorded_at: str
+
+
+class ReversalDocument(TypedDict):
+    """What a reversal took back. ``credits_lapsed`` is the part of ``credits_returned`` that expired or voided grants
+    could not keep; ``left`` is what can still be taken back of the event."""
+
+    id: str
+    event: str
+    subscription: str
+    meter: str
+    quantity: str
+    overage: str
+    credits_returned: str
+    credits_lapsed: str
+    credit_deficit: str
+    left: str
+    key: str
     occurred_at: str
     recorded_at: str
 

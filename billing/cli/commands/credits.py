@@ -13,6 +13,7 @@ from billing.cli.output import Answer, answers
 from billing.cli.parameters import INSTANT, REASON, SIGNED
 from billing.credits import queries as credits_queries
 from billing.lifecycle import adjust as lifecycle_adjust
+from billing.lifecycle import voiding
 from billing.models import GrantKind
 from billing.reporting import representations
 
@@ -21,7 +22,7 @@ _KINDS = [GrantKind.ADJUSTMENT.value, GrantKind.PROMOTION.value, GrantKind.PURCH
 
 @click.group("credits")
 def command() -> None:
-    """Show and adjust credits, read the ledger."""
+    """Show, adjust and void credits, read the ledger."""
 
 
 # A negative amount begins like an option.
@@ -50,6 +51,26 @@ def adjust(
     balance = entries[-1].balance_after
     document = {"results": [representations.entry(entry) for entry in entries], "balance": balance}
     return Answer(document, f"{output.figure(amount)} credits booked; the balance is {output.figure(balance)}.")
+
+
+@command.command("void")
+@click.argument("organization")
+@click.argument("grant")
+@click.option("--reason", type=REASON, required=True, help="Goes into the ledger and the audit log.")
+@lookup.product_option
+@answers()
+def void(organization: str, grant: str, *, reason: str, product: str) -> Answer:
+    """Make what is left of a grant worthless, by its id (`credits show --json`). Again: nothing changes."""
+    subscription = lookup.last_subscription(organization, product)
+    found = credits_queries.get_grant(subscription.marketplace, grant)
+    voided = voiding.void(
+        grant=found,
+        actor=environment.actor(),
+        reason=reason,
+        now=accounts_queries.now_for(subscription.organization),
+    )
+    text = f"{output.figure(found.remaining)} of {output.figure(voided.granted)} credits are void."
+    return Answer(representations.grant(voided), text)
 
 
 @command.command("show")

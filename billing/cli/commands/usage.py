@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import click
 from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
-from billing.cli import output, usage_import
+from billing.cli import environment, output, usage_import
 from billing.cli.exits import Exit
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import CODE, INSTANT, KEY, MAPPING, QUANTITY, ZONE, Text
+from billing.cli.parameters import CODE, INSTANT, KEY, MAPPING, QUANTITY, REASON, ZONE, Text
+from billing.lifecycle import reversal as lifecycle_reversal
 from billing.metering import queries as metering_queries
 from billing.metering.importing import Layout
 from billing.metering.offers import Offer, Outcome
@@ -25,7 +26,7 @@ from billing.service import BillingService
 
 @click.group("usage")
 def command() -> None:
-    """Record, show and import use."""
+    """Record, show, take back and import use."""
 
 
 @command.command("record")
@@ -62,6 +63,36 @@ def record(
     )
     (outcome,) = BillingService.record_usage([offer])
     return Answer(representations.usage_outcome(outcome), _tell(outcome), _exit(outcome))
+
+
+@command.command("reverse")
+@click.argument("event", type=click.UUID)
+@click.option("--reason", type=REASON, required=True, help="Goes into the ledger and the audit log.")
+@click.option("--quantity", type=QUANTITY, help="How much to take back. [default: all that is left of it]")
+@click.option("--key", type=KEY, help="Names this reversal, for ever: the same key is carried out once.")
+@answers()
+def reverse(event: UUID, *, reason: str, quantity: Decimal | None, key: str | None) -> Answer:
+    """Take back a use by the id of its event, whole or in part: windows, credits and money follow."""
+    undone = lifecycle_reversal.reverse(
+        event_id=event,
+        quantity=quantity,
+        key=key,
+        actor=environment.actor(),
+        reason=reason,
+        now=timezone.now(),
+    )
+    text = output.pairs(
+        [
+            ("status", "reversed before" if undone.is_duplicate else "reversed"),
+            ("event", undone.event.meter_id),
+            ("quantity", -undone.event.quantity),
+            ("left", undone.is_left),
+            ("beyond the limit", -undone.event.overage),
+            ("credits returned", undone.credits_returned),
+            ("of these lapsed", undone.credits_lapsed),
+        ]
+    )
+    return Answer(representations.reversal(undone), text)
 
 
 @command.command("show")
