@@ -28,10 +28,6 @@ _NoAnswer: Any = stripe.APIConnectionError
 class DeadlineClient(stripe.HTTPClient):
     name = "countinghouse"
 
-    def __init__(self, *, total_seconds: float = TOTAL_SECONDS) -> None:
-        super().__init__()
-        self._total_seconds = total_seconds
-
     def request(
         self,
         method: str,
@@ -45,13 +41,14 @@ class DeadlineClient(stripe.HTTPClient):
         parts = urlsplit(url)
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = make(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
-        watchdog = threading.Timer(self._total_seconds, _cut, (connection,))
+        cut = _Cut(connection)
+        watchdog = threading.Timer(TOTAL_SECONDS, cut)
         watchdog.daemon = True
         watchdog.start()
         try:
             connection.connect()
-            if connection.sock is not None:
-                connection.sock.settimeout(self._total_seconds)
+            cut.socket = connection.sock
+            connection.sock.settimeout(TOTAL_SECONDS)
             target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
             sent = post_data.encode() if isinstance(post_data, str) else post_data
             connection.request(method.upper(), target, sent, dict(headers or {}))
@@ -71,7 +68,17 @@ class DeadlineClient(stripe.HTTPClient):
         """Nothing is kept open."""
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    # Whoever waits for this socket is woken with an error.
-    with contextlib.suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+class _Cut:
+    """Wakes whoever waits for the connection with an error.
+
+    ``http.client`` forgets its socket once it knows that the answer ends with the connection, and goes on reading from
+    it: so the socket is kept here too.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self.socket: socket.socket | None = None
+        self._connection = connection
+
+    def __call__(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            (self.socket or self._connection.sock).shutdown(socket.SHUT_RDWR)
