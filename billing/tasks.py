@@ -26,6 +26,7 @@ from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.collecting import queries as collecting_queries
 from billing.mail import queries as mail_queries
 from billing.mail import sending as mail_sending
+from billing.metering import reserving
 from billing.notifications import dispatch
 from billing.notifications import queries as notifications_queries
 from billing.payments import inbox
@@ -51,6 +52,16 @@ def draft_due_invoices() -> int:
     if found:
         logs.event("invoices.due", periods=found)
     return found
+
+
+# A reservation that is over is left alone for a day, so that whoever is late still finds it as it was.
+RESERVATIONS_KEPT_OPEN = timedelta(days=1)
+
+
+@shared_task(name="billing.tasks.mark_expired_reservations")
+def mark_expired_reservations() -> int:
+    """Say of reservations that expired that they did; no decision waits for it. Returns how many."""
+    return reserving.mark_expired(before=timezone.now() - RESERVATIONS_KEPT_OPEN)
 
 
 # Use is told up to 35 days late, and a sweep may be missed.

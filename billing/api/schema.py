@@ -30,6 +30,7 @@ _PATH_PARAMETERS = {
     "export": "`windows`, `ledger` or `events`.",
     "coupon_code": "The coupon's code.",
     "dunning_id": "The dunning's id, or the id or number of its invoice.",
+    "reservation_id": "The reservation's id.",
     "mail_id": "The mail's id.",
     "plan_code": "The plan's code.",
     "decision_id": "The decision's id.",

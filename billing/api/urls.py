@@ -17,6 +17,7 @@ from billing.api import (
     profiles,
     providers,
     quotas,
+    reservations,
     reversals,
     settlement,
     subscriptions,
@@ -31,6 +32,7 @@ _WEBHOOKS = f"{_ORGANIZATION}/webhook-endpoints"
 _WEBHOOK = f"{_WEBHOOKS}/<str:endpoint_id>"
 _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
 _TENANT = "v1/admin/billing"
+_RESERVATION = f"{_ORGANIZATION}/quotas/reservations/<str:reservation_id>"
 _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
@@ -56,6 +58,10 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/subscription", subscriptions.CurrentSubscription.as_view()),
     path(f"{_ORGANIZATION}/subscriptions", subscriptions.Subscriptions.as_view()),
     path(f"{_ORGANIZATION}/quotas/check", quotas.CheckQuota.as_view()),
+    path(f"{_ORGANIZATION}/quotas/reservations", reservations.Reservations.as_view()),
+    path(_RESERVATION, reservations.ReservationDetail.as_view()),
+    path(f"{_RESERVATION}/settle", reservations.SettleReservation.as_view()),
+    path(f"{_RESERVATION}/release", reservations.ReleaseReservation.as_view()),
     path(f"{_ORGANIZATION}/usage", usage.UsageCounters.as_view()),
     path(f"{_ORGANIZATION}/exports/<str:export>", exports.Export.as_view()),
     path(_WEBHOOKS, webhook_endpoints.WebhookEndpoints.as_view()),

@@ -147,6 +147,7 @@ CELERY_TIMEZONE = "UTC"
 # Beat only wakes the sweeps; what they do stands in rows, so a missed or doubled wake-up changes nothing.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
+    "reservations": {"task": "billing.tasks.mark_expired_reservations", "schedule": 3600.0},
     "final": {"task": "billing.tasks.draft_finals", "schedule": 3600.0},
     "issue": {"task": "billing.tasks.issue_due_invoices", "schedule": 60.0},
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},

@@ -31,6 +31,12 @@ ACTS: dict[str, tuple[str, str, Any, str]] = {
         {"event": "tokens", "record_usage": True},
         "usage",
     ),
+    "reserve": (
+        "POST",
+        "/billing/organizations/acme/quotas/reservations",
+        {"event": "tokens", "quantity": 1, "idempotency_key": "r"},
+        "usage",
+    ),
     "usage": ("POST", "/billing/usage", {"organization": "acme", "meter": "tokens", "quantity": 1}, "usage"),
     "cancel": ("POST", "/billing/subscriptions/{sub}/cancel", {}, "subscribe"),
     "change plan": ("POST", "/billing/organizations/acme/subscription", {"plan_code": "scale"}, "subscribe"),
