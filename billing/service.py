@@ -4,7 +4,7 @@ call."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -14,11 +14,12 @@ from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.accounts.queries import Reference
 from billing.infra import logs, refusals
-from billing.lifecycle import quota, upsert, usage
+from billing.lifecycle import quota, reservations, upsert, usage
 from billing.lifecycle import tenant_state as lifecycle_state
 from billing.lifecycle.quota import BillingQuotaOutcome, PlanLimitError
+from billing.metering import reserving
 from billing.metering.offers import Offer, Outcome
-from billing.models import Organization, Subscription
+from billing.models import Organization, Subscription, UsageReservation
 from billing.reporting import tenant_state
 from billing.reporting.tenant_state import EventUsage, PlanStatus
 from billing.subscriptions import queries as subscriptions_queries
@@ -72,6 +73,47 @@ class BillingService:
     def record_usage(offers: Sequence[Offer], *, now: datetime | None = None) -> list[Outcome]:
         """Count a list of uses, each accepted, duplicate, refused or conflicting, in one transaction."""
         return usage.record(offers, now=now or timezone.now())
+
+    @staticmethod
+    def reserve_usage(
+        organization: Reference,
+        event: str,
+        quantity: Decimal | int,
+        *,
+        idempotency_key: str,
+        quantity_max: Decimal | int | None = None,
+        expires_in: timedelta = reserving.EXPIRES_IN_DEFAULT,
+        now: datetime | None = None,
+    ) -> UsageReservation:
+        """Keep quota, and the credits it would cost, for work whose size is known only when it is done.
+
+        Raises ``PlanLimitError`` where the plan would not admit it, ``IdempotencyConflict``, ``ReservationInvalid``.
+        """
+        at = now or timezone.now()
+        reserved = reservations.reserve(
+            offer=Offer(accounts_queries.resolve(organization), event, Decimal(quantity), idempotency_key),
+            quantity_max=None if quantity_max is None else Decimal(quantity_max),
+            expires_in=expires_in,
+            now=at,
+        )
+        return reservations.passed(reserved, now=at)
+
+    @staticmethod
+    def settle_reservation(
+        reservation: UsageReservation, quantity: Decimal | int, *, now: datetime | None = None
+    ) -> UsageReservation:
+        """Count what the work took, and free the rest. Raises ``PlanLimitError`` (the reservation stays), and as
+        ``metering.reserving.settle`` does."""
+        at = now or timezone.now()
+        settled = reservations.settle(reservation=reservation, quantity=Decimal(quantity), now=at)
+        if settled.outcome.refusal is not None:
+            quota.passed(quota.answer(settled.outcome, "", record_usage=True, now=at))
+        return settled.reservation
+
+    @staticmethod
+    def release_reservation(reservation: UsageReservation, *, now: datetime | None = None) -> UsageReservation:
+        """Give up what is kept. Raises ``ReservationSettled``."""
+        return reserving.release(reservation=reservation, now=now or timezone.now())
 
     @staticmethod
     def upsert_subscription(
@@ -168,13 +210,21 @@ class BillingService:
     def apply_plan_limits(
         organization: Reference, event_name: str, quantity: Decimal | int = 1, *, now: datetime | None = None
     ) -> BillingQuotaOutcome:
-        """Pass if ``quantity`` more of an event would be admitted now; else raise ``PlanLimitError``. Counts no use.
+        """Pass if ``quantity`` more of an event, or of what an entitlement guards, would be admitted now; else raise
+        ``PlanLimitError``. Counts no use.
 
         Between this and the recording another may come first: ``enforcement.enforce`` does both in one.
         """
         found = accounts_queries.resolve(organization)
         at = now or timezone.now()
-        outcome = quota.enforce(found, now=at, event=event_name, quantity=Decimal(quantity))
+        is_event = quota.is_event(event_name)
+        outcome = quota.enforce(
+            found,
+            now=at,
+            event=event_name if is_event else "",
+            entitlement="" if is_event else event_name,
+            quantity=Decimal(quantity),
+        )
         if not outcome.allowed:
             refusals.count(found.id, outcome.notes, found.clock_at or at)
             logs.event("usage.refused", organization=found.id, notes=dict.fromkeys(outcome.notes, 1))

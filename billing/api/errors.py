@@ -19,6 +19,7 @@ from billing.kernel.errors import (
     NotFound,
     ProviderError,
 )
+from billing.lifecycle.quota import PlanLimitError
 
 STATUS_BY_CATEGORY: tuple[tuple[type[BillingError], int], ...] = (
     (NotFound, 404),
@@ -80,4 +81,14 @@ def _billing_error(error: BillingError, request: HttpRequest) -> HttpResponse:
     field = error.details.get("field")
     errors = [FieldError(str(field), error.code, error.message)] if field else []
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if isinstance(error, Busy) else None
-    return problems.respond(request, status_of(error), error.code, error.message, errors=errors, headers=headers)
+    refused = error if isinstance(error, PlanLimitError) else None
+    return problems.respond(
+        request,
+        status_of(error),
+        error.code,
+        error.message,
+        errors=errors,
+        notes=refused.outcome.notes if refused else (),
+        error=refused.code if refused else None,
+        headers=headers,
+    )

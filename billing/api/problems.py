@@ -35,6 +35,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[FieldError] | None = None
     # "billing:quota-exceeded:<key>" and the like, where a guard said no.
     notes: list[str] | None = None
+    # "plan_limit_exceeded", beside the code, where a plan refused what a host product was to do.
+    error: str | None = None
 
 
 class Refused(Exception):
@@ -74,6 +76,7 @@ def respond(
     *,
     errors: Sequence[FieldError] = (),
     notes: Sequence[str] = (),
+    error: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """The answer for an error of ``status``."""
@@ -85,6 +88,7 @@ def respond(
         code=code,
         errors=list(errors) or None,
         notes=list(notes) or None,
+        error=error,
         request_id=getattr(request, "request_id", ""),
     )
     response = HttpResponse(_encode(problem), status=status, content_type=CONTENT_TYPE, headers=dict(headers or {}))
