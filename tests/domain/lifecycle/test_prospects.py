@@ -93,12 +93,12 @@ def test_whatever_was_used_in_time_its_own_version_says_what_the_invoice_says(se
     acme = subscribed()
     if seed % 2:
         credits_operations.grant(
-            account=acme.marketplace, kind=GrantKind.PURCHASE, credits=Decimal(random.randint(1, 3)), starts_at=START,
+            account=acme.marketplace, kind=GrantKind.PURCHASE, credits=Decimal(1), starts_at=START,
             expires_at=None, actor="test", reason="bought", now=START,
         )  # fmt: skip
     now = START
-    for number in range(25):
-        now += timedelta(hours=random.randint(1, 28))
+    for number in range(40):
+        now += timedelta(hours=random.randint(1, 17))
         clock.advance(organization=acme.organization, to=now, actor=OPERATOR)
         meter = random.choice(["tokens", "tokens", "task_run", "case_created", "evaluation_run"])
         quantity = Decimal(random.randint(1, 500) if meter == "tokens" else random.randint(1, 3))
@@ -111,8 +111,8 @@ def test_whatever_was_used_in_time_its_own_version_says_what_the_invoice_says(se
     assert found.now is not None
     assert (found.now.refused, found.now.credits_refused) == ({}, 0)
     assert found.now.total_minor == invoice.subtotal_minor
-    # Overage was billed, and credits that ran short.
-    assert {line.charge for line in invoice.lines.all()} == {"base", "overage", "credits"}
+    # Overage was billed, and credits that ran short where none were bought.
+    assert {"base", "overage", *([] if seed % 2 else ["credits"])} <= {line.charge for line in invoice.lines.all()}
 
 
 def test_by_the_new_version_more_is_beyond_and_dearer_and_what_it_would_refuse_is_told() -> None:
