@@ -68,6 +68,20 @@ def _webhooks(_: datetime) -> Iterable[Metric]:
     yield _gauge("billing_webhook_deliveries_pending", "Messages that wait for an endpoint.", [], rows)
 
 
+def _providers(now: datetime) -> Iterable[Metric]:
+    rows = _query(
+        "SELECT status, count(*) FROM billing_provider_events WHERE status <> ALL(%s) GROUP BY 1", _DEALT_WITH
+    )
+    counts: dict[str, int] = {"waiting": 0, "parked": 0}
+    counts.update((status, number) for status, number in rows)
+    yield _gauge(
+        "billing_provider_events", "Providers' events not dealt with yet, by status.", ["status"], list(counts.items())
+    )
+    ((oldest,),) = _query("SELECT min(received_at) FROM billing_provider_events WHERE status = 'waiting'")
+    age = max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
+    yield _gauge("billing_provider_events_oldest_seconds", "Age of the oldest that waits.", [], [(age,)])
+
+
 def _subscriptions(_: datetime) -> Iterable[Metric]:
     rows = _query(
         """
@@ -184,11 +198,13 @@ _COLLECTING = (
     ("charges", "unknown"),
     ("overdue", ""),
 )
+_DEALT_WITH = ["applied", "ignored"]
 _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _events,
     _violations,
     _outbox,
     _webhooks,
+    _providers,
     _subscriptions,
     _invoices,
     _collecting,

@@ -17,12 +17,22 @@ from billing.reporting.doctor.collecting import COLLECTING
 from billing.reporting.doctor.credits import CREDITS
 from billing.reporting.doctor.invariant import Invariant
 from billing.reporting.doctor.invoices import INVOICES
+from billing.reporting.doctor.providers import PROVIDERS
 from billing.reporting.doctor.reversals import REVERSALS
 from billing.reporting.doctor.settlement import SETTLEMENT
 from billing.reporting.doctor.subscriptions import SUBSCRIPTIONS
 from billing.reporting.doctor.usage import USAGE
 
-INVARIANTS: tuple[Invariant, ...] = (*SUBSCRIPTIONS, *USAGE, *REVERSALS, *CREDITS, *INVOICES, *SETTLEMENT, *COLLECTING)
+INVARIANTS: tuple[Invariant, ...] = (
+    *SUBSCRIPTIONS,
+    *USAGE,
+    *REVERSALS,
+    *CREDITS,
+    *INVOICES,
+    *SETTLEMENT,
+    *COLLECTING,
+    *PROVIDERS,
+)
 # More than a person will read; a broken sum over a large installation must not fill the memory.
 ROWS_MAX = 1000
 

@@ -173,6 +173,11 @@ EVENT = "(SELECT id FROM marketplace_usage_events WHERE {} ORDER BY id LIMIT 1)"
 UNPRICED = EVENT.format("overage = 0 AND credits_due = 0")
 UNPRICED_REVERSAL = EVENT.format("reverses_id IS NOT NULL AND meter = 'cases'")
 FIRST_ENTRY = "(SELECT id FROM marketplace_credit_ledger ORDER BY subscription_id, sequence LIMIT 1)"
+BASE_LINE = (
+    "(SELECT line.id FROM marketplace_invoice_lines line JOIN marketplace_invoices invoice"
+    " ON invoice.id = line.invoice_id WHERE invoice.status = 'paid' AND line.charge = 'base' LIMIT 1)"
+)
+ITS_PERIOD = "(SELECT period_id FROM marketplace_invoices WHERE id = invoice_id)"
 
 # What is broken → which invariants say so, and under which column they name the row.
 CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
@@ -396,10 +401,26 @@ CORRUPTIONS: list[tuple[str, str, set[str], str]] = [
         (
             "UPDATE marketplace_invoice_lines SET quantity = quantity + 1 WHERE id = (SELECT line.id FROM"
             " marketplace_invoice_lines line JOIN marketplace_invoices invoice ON invoice.id = line.invoice_id"
-            " WHERE invoice.status = 'paid' AND line.charge <> 'base' LIMIT 1) RETURNING invoice_id"
+            " WHERE invoice.status = 'paid' AND line.charge <> 'base' LIMIT 1)"
+            f" RETURNING {ITS_PERIOD}"
         ),
         {"invoices-bill-all-charges"},
-        "invoice_id",
+        "period_id",
+    ),
+    (
+        "marketplace_invoice_lines",
+        (
+            "UPDATE marketplace_invoice_lines SET details = details || jsonb_build_object('seconds', '9999999')"
+            f" WHERE id = {BASE_LINE} RETURNING {ITS_PERIOD}"
+        ),
+        {"base-fees-stay-within-their-periods"},
+        "period_id",
+    ),
+    (
+        "marketplace_invoice_lines",
+        f"UPDATE marketplace_invoice_lines SET charge = 'discount' WHERE id = {BASE_LINE} RETURNING {ITS_PERIOD}",
+        {"discounts-stay-within-charges"},
+        "period_id",
     ),
     (
         "subscription_periods",
@@ -545,11 +566,13 @@ def test_a_missing_invoice_number(books: Books) -> None:
 
 
 def test_every_invariant_is_broken_by_some_test() -> None:
-    # The chain is broken in tests/domain/credits/test_sealing.py.
+    # The chain is broken in tests/domain/credits/test_sealing.py, and what providers told in
+    # tests/domain/lifecycle/test_provider_events.py.
     apart = {
         "ledger-chain-whole",
         "one-live-subscription",
         "periods-are-contiguous",
+        "provider-events-agree",
         "rows-stay-in-their-organization",
     }
     assert {invariant.name for invariant in doctor.INVARIANTS} == apart.union(*(case[2] for case in CORRUPTIONS))

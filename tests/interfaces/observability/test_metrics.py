@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
@@ -20,6 +21,7 @@ from billing.models import (
     Meter,
     Organization,
     Plan,
+    ProviderInboxEvent,
     Subscription,
     SubscriptionPeriod,
     UsageWindow,
@@ -205,3 +207,24 @@ def test_webhooks_that_fail_are_seen(client: Client) -> None:
     assert figures["billing_webhook_endpoints"] == {("active",): 1, ("paused_manual",): 0, ("paused_failing",): 1}
     assert figures["billing_webhook_deliveries_pending"] == {(): 3}
     assert figures["billing_outbox_pending"] == {(): 0}
+
+
+@pytest.mark.django_db
+def test_events_of_providers_that_wait_or_are_parked_are_seen(client: Client) -> None:
+    assert scrape(client)["billing_provider_events"] == {("waiting",): 0, ("parked",): 0}
+    now = timezone.now()
+    for number, status in enumerate(("waiting", "waiting", "parked", "applied")):
+        is_waiting = status == "waiting"
+        ProviderInboxEvent.objects.create(
+            provider="stub",
+            event_id=f"evt_{number}",
+            type="x",
+            occurred_at=now,
+            received_at=now - timedelta(seconds=90),
+            status=status,
+            next_attempt_at=now if is_waiting else None,
+            finished_at=None if is_waiting else now,
+        )
+    figures = scrape(client)
+    assert figures["billing_provider_events"] == {("waiting",): 2, ("parked",): 1}
+    assert 90 <= figures["billing_provider_events_oldest_seconds"][()] < 120
