@@ -13,9 +13,8 @@ from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery
 from billing.api.subscriptions import subscribing_act
 from billing.api.wire import Instant, Nothing, Quantity, Request
-from billing.catalog import coupons
-from billing.catalog.coupons import CouponInvalid
-from billing.lifecycle import discounts
+from billing.lifecycle import coupons, discounts
+from billing.lifecycle.coupons import CouponInvalid
 from billing.models import SubscriptionDiscount
 from billing.reporting import representations
 from billing.reporting.shapes import CouponDocument, DiscountDocument

@@ -9,11 +9,10 @@ from django.db.models import Q, QuerySet
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.catalog import coupons
 from billing.catalog import queries as catalog_queries
 from billing.kernel.errors import Conflict, NotFound
 from billing.kernel.money import format_minor
-from billing.lifecycle import renew
+from billing.lifecycle import coupons, renew
 from billing.lifecycle.happenings import tell
 from billing.models import LIVE, Coupon, Subscription, SubscriptionDiscount
 from billing.subscriptions import queries, transitions

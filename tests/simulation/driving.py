@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from billing.accounts import actors, profiles
 from billing.accounts.profiles import Profile
-from billing.catalog import coupons, parsing
 from billing.catalog import operations as catalog
+from billing.catalog import parsing
 from billing.credits import sealing
 from billing.invoicing import operations as invoicing
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import NothingToBill
 from billing.kernel.errors import BillingError, Conflict
-from billing.lifecycle import adjust, cancel, change_plan, discounts, onboard, pause, pending, renew, usage
+from billing.lifecycle import adjust, cancel, change_plan, coupons, discounts, onboard, pause, pending, renew, usage
 from billing.metering.offers import Offer
 from billing.models import Organization, Subscription
 from billing.subscriptions import queries as subscriptions_queries

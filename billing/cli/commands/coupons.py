@@ -8,10 +8,10 @@ from decimal import Decimal
 import click
 from django.utils import timezone
 
-from billing.catalog import coupons
 from billing.cli import environment, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import CODE, INSTANT, QUANTITY, Text
+from billing.lifecycle import coupons
 from billing.models import Coupon
 from billing.reporting import representations
 

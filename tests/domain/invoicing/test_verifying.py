@@ -10,12 +10,12 @@ from django.db import connection
 from billing.accounts import actors, profiles
 from billing.accounts.actors import SYSTEM
 from billing.accounts.profiles import Profile
-from billing.catalog import coupons, parsing
 from billing.catalog import operations as catalog_operations
+from billing.catalog import parsing
 from billing.invoicing import operations as invoicing
 from billing.invoicing import settlement, verifying
 from billing.invoicing.errors import InvoiceNotIssued
-from billing.lifecycle import cancel, change_plan, clock, discounts, onboard, pause, usage
+from billing.lifecycle import cancel, change_plan, clock, coupons, discounts, onboard, pause, usage
 from billing.metering.offers import Offer
 from billing.models import Invoice, Organization, Subscription, UsageCharge
 from tests.domain.invoicing.test_advance import TEXT, USE

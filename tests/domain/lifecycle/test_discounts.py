@@ -10,12 +10,11 @@ import pytest
 
 from billing.accounts import actors
 from billing.accounts.actors import Actor, NotAllowed
-from billing.catalog import coupons
-from billing.catalog.coupons import CouponInvalid, CouponNotFound, CouponTaken
 from billing.invoicing import operations as invoicing
 from billing.invoicing import settlement
 from billing.kernel.errors import BillingError
-from billing.lifecycle import cancel, change_plan, clock, discounts, onboard, usage
+from billing.lifecycle import cancel, change_plan, clock, coupons, discounts, onboard, usage
+from billing.lifecycle.coupons import CouponInvalid, CouponNotFound, CouponTaken
 from billing.lifecycle.discounts import CouponExceedsFee, CouponNotRedeemable, CouponUsed, DiscountPresent
 from billing.metering.offers import Offer
 from billing.models import Coupon, Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
@@ -158,7 +157,11 @@ def test_redeemed_as_often_as_it_may_be(acme: Organization) -> None:
     ],
 )
 def test_a_coupon_that_cannot_be(db: None, fields: dict[str, Any]) -> None:
-    sound = {"code": "SOUND", "name": "Sound", **({} if "amount_minor" in fields else {"percent": Decimal(5)})}
+    sound: dict[str, Any] = {
+        "code": "SOUND",
+        "name": "Sound",
+        **({} if "amount_minor" in fields else {"percent": Decimal(5)}),
+    }
     with pytest.raises(CouponInvalid):
         coupons.create(**(sound | fields), actor=OPERATOR, now=MARCH)
     assert not Coupon.objects.exists()
