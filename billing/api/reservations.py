@@ -13,7 +13,6 @@ from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.problems import invalid_field
 from billing.api.wire import Nothing, Quantity, Request
 from billing.lifecycle import quota, reservations
-from billing.lifecycle.quota import IdempotencyConflict
 from billing.metering import reserving
 from billing.metering.offers import Offer
 from billing.models import UsageReservation
@@ -76,14 +75,10 @@ class Reservations(ApiView):
             quantity_max=body.quantity_max.value if body.quantity_max else None,
             expires_in=timedelta(seconds=body.expires_in),
         )
-        if reserved.reservation is None:
-            if reserved.outcome.status == "conflict":
-                raise IdempotencyConflict(reserved.outcome.message, field="idempotency_key")
-            quota.passed(quota.answer(reserved.outcome, body.entitlement or "", record_usage=True, now=call.at))
-            raise AssertionError("a refusal that is none")
+        reservation = reservations.passed(reserved, entitlement=body.entitlement or "", now=call.at)
         is_new = reserved.outcome.status == "accepted"
-        where = f"/api/billing/organizations/{organization_ref}/quotas/reservations/{reserved.reservation.id}"
-        return Answer(201 if is_new else 200, _shown(call, reserved.reservation), headers={"Location": where})
+        where = f"/api/billing/organizations/{organization_ref}/quotas/reservations/{reservation.id}"
+        return Answer(201 if is_new else 200, _shown(call, reservation), headers={"Location": where})
 
 
 class ReservationDetail(ApiView):

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from billing.invoicing import operations as invoicing_operations
-from billing.lifecycle import usage
+from billing.kernel.errors import InvariantViolation
+from billing.lifecycle import quota, usage
 from billing.metering import reserving
 from billing.metering.offers import Offer
 from billing.metering.reserving import Reserved, Settled
@@ -27,6 +28,14 @@ def reserve(
         [offer.organization],
         now,
     )
+
+
+def passed(reserved: Reserved, *, entitlement: str = "", now: datetime) -> UsageReservation:
+    """The reservation, if there is one. Raises ``PlanLimitError``, ``IdempotencyConflict``, ``UsageInvalid``."""
+    if reserved.reservation is not None:
+        return reserved.reservation
+    quota.passed(quota.answer(reserved.outcome, entitlement, record_usage=True, now=now))
+    raise InvariantViolation(f"a reservation that is neither there nor refused: {reserved.outcome}")
 
 
 def settle(*, reservation: UsageReservation, quantity: Decimal, now: datetime) -> Settled:
