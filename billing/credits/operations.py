@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import F
 
 from billing.credits import allocation, queries
-from billing.kernel.decimals import ZERO, bounded
+from billing.kernel.decimals import ZERO, bounded, plain
 from billing.kernel.errors import Conflict, Invalid, InvariantViolation, LimitExceeded
 from billing.models import (
     DEFAULT_PRIORITY,
@@ -120,20 +120,55 @@ def take(
 ) -> list[CreditEntry]:
     """Take credits back by hand, from the open grants in drain order. Raises ``InsufficientCredits``."""
     check(credits)
+    shares, missing = _shares(account, credits, now)
+    if missing:
+        raise InsufficientCredits(f"{credits - missing} credits can be taken, not {credits}.")
+    movements = []
+    for open_grant, taken in shares:
+        CreditGrant.objects.filter(pk=open_grant.pk).update(
+            remaining=F("remaining") - taken, voided=F("voided") + taken
+        )
+        movements.append(Movement(open_grant, EntryKind.ADJUSTMENT, -taken))
+    return _book(account, movements, actor=actor, reason=reason, now=now)
+
+
+def pay(
+    *,
+    account: MarketplaceSubscription,
+    credits: Decimal,
+    event_id: UUID,
+    may_owe: bool,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> Decimal:
+    """Debit an event from the grants that are open now, in drain order. Returns the credits that they paid.
+
+    That is less than ``credits`` only if it ``may_owe`` the rest; else raises ``InsufficientCredits``.
+    """
+    shares, missing = _shares(account, credits, now)
+    if missing and not may_owe:
+        raise InsufficientCredits(f"{plain(credits)} credits are needed and {plain(credits - missing)} are there.")
+    movements = []
+    for open_grant, paid in shares:
+        CreditGrant.objects.filter(pk=open_grant.pk).update(
+            remaining=F("remaining") - paid, consumed=F("consumed") + paid
+        )
+        movements.append(Movement(open_grant, EntryKind.DEBIT, -paid, event_id))
+    _book(account, movements, actor=actor, reason=reason, now=now)
+    return credits - missing
+
+
+def _shares(
+    account: MarketplaceSubscription, credits: Decimal, now: datetime
+) -> tuple[list[tuple[CreditGrant, Decimal]], Decimal]:
+    """What open grants give of ``credits`` beside what reservations keep of them, and what is missing."""
     open_grants = {each.id: each for each in queries.list_open_grants(account)}
     for grant_id, kept in queries.held(account, now).items():
         if grant_id in open_grants:
             open_grants[grant_id].remaining -= kept
     shares, missing = allocation.allocate(allocation.in_drain_order(open_grants.values()), credits=credits, at=now)
-    if missing:
-        raise InsufficientCredits(f"{credits - missing} credits can be taken, not {credits}.")
-    movements = []
-    for share in shares:
-        CreditGrant.objects.filter(id=share.grant_id).update(
-            remaining=F("remaining") - share.credits, voided=F("voided") + share.credits
-        )
-        movements.append(Movement(open_grants[share.grant_id], EntryKind.ADJUSTMENT, -share.credits))
-    return _book(account, movements, actor=actor, reason=reason, now=now)
+    return [(open_grants[share.grant_id], share.credits) for share in shares], missing
 
 
 def void(*, account: MarketplaceSubscription, grant: CreditGrant, actor: str, reason: str, now: datetime) -> bool:

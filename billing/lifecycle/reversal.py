@@ -15,7 +15,7 @@ from billing.infra import audit, locks, logs, outbox
 from billing.kernel.decimals import plain
 from billing.lifecycle import renew
 from billing.lifecycle.usage import RenewalStuck
-from billing.metering import reversing
+from billing.metering import holding, reversing
 from billing.metering.decisions import RenewalDue
 from billing.metering.reversing import EventNotFound, Reversal, ReversalInvalid
 from billing.models import Organization, UsageEvent
@@ -58,6 +58,7 @@ def reverse(
         except RenewalDue as stuck:
             raise RenewalStuck("The subscription's next period has not begun yet; try again.") from stuck
         if not reversal.is_duplicate:
+            holding.close_reversed(reversal, actor=actor.name, reason=reason, now=at)
             _bring_along(reversal, now=at)
             _tell(reversal, actor=actor, reason=reason, now=at)
     return reversal

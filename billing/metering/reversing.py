@@ -13,40 +13,20 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import Sum
 
-from billing.catalog import queries as catalog_queries
 from billing.credits import allocation
 from billing.credits import operations as credits_operations
 from billing.credits.allocation import Share
 from billing.kernel.decimals import ZERO, bounded, plain
-from billing.kernel.errors import Conflict, Invalid, InvariantViolation, NotFound
+from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
-from billing.metering import flaws
-from billing.metering.decisions import ALWAYS_KEPT, SERVED, RenewalDue
+from billing.metering import flaws, rebooking
 from billing.metering.undoing import NOTHING, Figures, take_back
-from billing.models import CreditEntry, EntryKind, SubscriptionPeriod, UsageCharge, UsageEvent
+from billing.models import CreditEntry, EntryKind, Resolution, UsageDebitResolution, UsageEvent
 
 # Whose keys the keys of reversals are, so that they never meet those of uses.
 SOURCE = "reversal"
-
-# The windows that recording put the event into: by its plan's cadences and its instant, its billing period by its own
-# bounds. Before anything is taken from a window, the most that stood in it is kept: what all subscriptions that share a
-# calendar stretch have in it.
-_SHRINK = """
-    UPDATE subscription_usage_ledger AS touched
-    SET used = touched.used - %(quantity)s, overage = touched.overage - %(overage)s, events = touched.events + 1,
-        peak = (
-            SELECT greatest(sum(shared.used), max(shared.peak)) FROM subscription_usage_ledger AS shared
-            WHERE shared.organization_id = touched.organization_id AND shared.meter = touched.meter
-                AND shared.cadence = touched.cadence AND shared.starts_at = touched.starts_at
-                AND (touched.cadence <> 'billing_period' OR shared.subscription_id = touched.subscription_id))
-    WHERE touched.organization_id = %(organization)s AND touched.meter = %(meter)s
-        AND touched.subscription_id = %(subscription)s AND touched.cadence = ANY(%(cadences)s)
-        AND CASE touched.cadence WHEN 'billing_period' THEN touched.starts_at = %(period_starts_at)s
-            ELSE touched.starts_at <= %(at)s AND touched.ends_at > %(at)s END
-"""
 
 
 class EventNotFound(NotFound):
@@ -63,6 +43,12 @@ class ReversalOfReversal(Conflict):
     """A reversal is not reversed: record the use again."""
 
     code = "reversal_of_reversal"
+
+
+class ReversalOfDebit(Conflict):
+    """A debit that had waited is not reversed: its use is."""
+
+    code = "reversal_of_debit"
 
 
 class ReversalExceedsEvent(Conflict):
@@ -126,13 +112,15 @@ def reverse(
         return _outcome(known, event, is_duplicate=True)
     if event.reverses_id is not None:
         raise ReversalOfReversal("This is a reversal itself; record the use again instead.")
-    whole, before = _figures(event), _reversed_so_far(event)
+    if event.clears_id is not None:
+        raise ReversalOfDebit("This is the debit of another event, which had waited: reverse that one.")
+    debited, whole, before = _standing(event)
     left = whole.quantity - before.quantity
     if not left or (asked is not None and asked > left):
         raise ReversalExceedsEvent(f"{plain(left)} of {plain(whole.quantity)} can be taken back.", left=plain(left))
     back = take_back(whole, before=before, quantity=left if asked is None else asked)
-    written = _write(event, back, key=key, fingerprint=fingerprint, now=now)
-    shares = _shares(event, back.credits_paid)
+    written = _write(event, debited, back, key=key, fingerprint=fingerprint, now=now)
+    shares = _shares(event, debited, back.credits_paid)
     if shares:
         credits_operations.give_back(shares=shares, event_id=written.id, actor=actor, reason=reason, now=now)
     return _outcome(written, event, is_duplicate=False)
@@ -161,15 +149,32 @@ def _figures(event: UsageEvent) -> Figures:
     return Figures(event.quantity, event.overage, event.credits_due, event.credits_paid)
 
 
-def _reversed_so_far(event: UsageEvent) -> Figures:
+def _standing(event: UsageEvent) -> tuple[UsageEvent, Figures, Figures]:
+    """The event that was debited (itself, or the one that cleared it), what stood then, and what came back since."""
+    whole, before = _figures(event), reversed_so_far(event)
+    cleared = UsageDebitResolution.objects.select_related("booked__billed_period").filter(
+        hold_id=event.id, state=Resolution.CLEARED
+    )
+    resolution = cleared.first()
+    if resolution is None or resolution.booked is None:
+        return event, whole, before
+    # What came back while the debit was held had cost nothing, and the debit is of the rest.
+    at_clearing = _figures(resolution.booked)._replace(quantity=resolution.quantity)
+    earlier = whole.quantity - resolution.quantity
+    return resolution.booked, at_clearing, before._replace(quantity=before.quantity - earlier)
+
+
+def reversed_so_far(event: UsageEvent) -> Figures:
     sums = UsageEvent.objects.filter(reverses=event).aggregate(
         *(Sum(name) for name in Figures._fields),
     )
     return NOTHING.less(Figures(*(sums[f"{name}__sum"] or ZERO for name in Figures._fields)))
 
 
-def _write(event: UsageEvent, back: Figures, *, key: str, fingerprint: bytes, now: datetime) -> UsageEvent:
-    billed_id = _billed_period(event, costs_money=bool(back.overage or back.credit_deficit))
+def _write(
+    event: UsageEvent, debited: UsageEvent, back: Figures, *, key: str, fingerprint: bytes, now: datetime
+) -> UsageEvent:
+    billed_id = _billed_period(event, debited, costs_money=bool(back.overage or back.credit_deficit))
     written = UsageEvent.objects.create(
         id=new_id(),
         organization_id=event.organization_id,
@@ -190,69 +195,28 @@ def _write(event: UsageEvent, back: Figures, *, key: str, fingerprint: bytes, no
         recorded_at=now,
         reverses=event,
     )
-    _shrink_windows(event, back)
-    if back.overage or back.credit_deficit:
-        charge, _ = UsageCharge.objects.get_or_create(
-            organization_id=event.organization_id,
-            subscription_id=event.subscription_id,
-            billed_period_id=billed_id,
-            service_period_id=event.period_id,
-            plan_id=event.plan_id,
-            meter_id=event.meter_id,
-            defaults={"overage": ZERO, "credit_deficit": ZERO},
-        )
-        UsageCharge.objects.filter(pk=charge.pk).update(
-            overage=F("overage") - back.overage, credit_deficit=F("credit_deficit") - back.credit_deficit
-        )
+    rebooking.move_windows(event, quantity=-back.quantity, overage=-back.overage)
+    rebooking.add_charge(event, billed_id, overage=-back.overage, credit_deficit=-back.credit_deficit)
     return written
 
 
-def _billed_period(event: UsageEvent, *, costs_money: bool) -> UUID:
-    """The period that bills the event if it is open, else the next one that is: never an earlier one, which would
-    give money back before it is asked for."""
+def _billed_period(event: UsageEvent, debited: UsageEvent, *, costs_money: bool) -> UUID:
+    """The period that bills what was debited if it is open, else the next one that is: never an earlier one, which
+    would give money back before it is asked for."""
     if not costs_money:
         return event.billed_period_id
-    open_period = (
-        SubscriptionPeriod.objects.filter(
-            subscription_id=event.subscription_id, ordinal__gte=event.billed_period.ordinal, closed_at__isnull=True
-        )
-        .order_by("ordinal")
-        .first()
-    )
-    if open_period is not None:
-        return open_period.id
-    if event.subscription.status in SERVED:
-        raise RenewalDue
-    raise NoOpenPeriod("All periods are invoiced: give the money back by a credit note.")
+    period = rebooking.find_open_period(event, since=debited.billed_period)
+    if period is None:
+        raise NoOpenPeriod("All periods are invoiced: give the money back by a credit note.")
+    return period.id
 
 
-def _shrink_windows(event: UsageEvent, back: Figures) -> None:
-    guards = catalog_queries.compiled_plan(event.plan_id).guards(event.meter_id)
-    cadences = {cadence.value for cadence in (*ALWAYS_KEPT, *(guard.cadence for guard in guards.metered))}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _SHRINK,
-            {
-                "quantity": back.quantity,
-                "overage": back.overage,
-                "organization": event.organization_id,
-                "subscription": event.subscription_id,
-                "meter": event.meter_id,
-                "cadences": sorted(cadences),
-                "period_starts_at": event.period.starts_at,
-                "at": event.occurred_at,
-            },
-        )
-        if cursor.rowcount != len(cadences):
-            raise InvariantViolation(f"event {event.id} stands in {cursor.rowcount} windows, not {len(cadences)}")
-
-
-def _shares(event: UsageEvent, credits: Decimal) -> list[Share]:
+def _shares(event: UsageEvent, debited: UsageEvent, credits: Decimal) -> list[Share]:
     """The same grants that paid, the last of them first."""
     if not credits:
         return []
     entries = CreditEntry.objects.filter(organization_id=event.organization_id)
-    debits = entries.filter(event_id=event.id, kind=EntryKind.DEBIT).order_by("sequence")
+    debits = entries.filter(event_id=debited.id, kind=EntryKind.DEBIT).order_by("sequence")
     paid = [Share(grant_id, -amount) for grant_id, amount in debits.values_list("grant_id", "amount")]
     reversals = list(UsageEvent.objects.filter(reverses=event).values_list("id", flat=True))
     before = dict(
@@ -262,7 +226,7 @@ def _shares(event: UsageEvent, credits: Decimal) -> list[Share]:
 
 
 def _outcome(written: UsageEvent, original: UsageEvent, *, is_duplicate: bool) -> Reversal:
-    is_left = original.quantity - _reversed_so_far(original).quantity
+    is_left = original.quantity - reversed_so_far(original).quantity
     entries: Sequence[CreditEntry] = ()
     if written.credits_paid:
         entries = list(

@@ -15,6 +15,7 @@ from billing.infra import audit, logs
 from billing.models import Organization
 from billing.reporting.doctor.collecting import COLLECTING
 from billing.reporting.doctor.credits import CREDITS
+from billing.reporting.doctor.debit_holds import DEBIT_HOLDS
 from billing.reporting.doctor.invariant import Invariant
 from billing.reporting.doctor.invoices import INVOICES
 from billing.reporting.doctor.providers import PROVIDERS
@@ -27,6 +28,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *SUBSCRIPTIONS,
     *USAGE,
     *REVERSALS,
+    *DEBIT_HOLDS,
     *CREDITS,
     *INVOICES,
     *SETTLEMENT,

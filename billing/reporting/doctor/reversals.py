@@ -28,9 +28,9 @@ REVERSALS = (
         sentence="The reversals of a use take back no more of it than there was: units, overage, credits due and paid.",
         hint="Record again what was taken back too much.",
         sql="""
-            SELECT original.id, original.quantity, -back.quantity AS quantity_back, original.overage,
-                -back.overage AS overage_back, original.credits_due, -back.due AS credits_due_back,
-                original.credits_paid, -back.paid AS credits_paid_back
+            SELECT original.id, original.quantity, -back.quantity AS quantity_back, cost.overage,
+                -back.overage AS overage_back, cost.due AS credits_due, -back.due AS credits_due_back,
+                cost.paid AS credits_paid, -back.paid AS credits_paid_back
             FROM (
                 SELECT event.reverses_id, sum(event.quantity) AS quantity, sum(event.overage) AS overage,
                     sum(event.credits_due) AS due, sum(event.credits_paid) AS paid
@@ -38,10 +38,17 @@ REVERSALS = (
                 WHERE :of(event) AND event.reverses_id IS NOT NULL GROUP BY event.reverses_id
             ) AS back
             JOIN marketplace_usage_events AS original ON original.id = back.reverses_id
-            WHERE original.quantity + back.quantity < 0 OR original.overage + back.overage < 0
-                OR original.credits_due + back.due < 0 OR original.credits_paid + back.paid < 0
-                OR original.credits_due - original.credits_paid + back.due - back.paid < 0
-                OR original.quantity - original.overage + back.quantity - back.overage < 0
+            -- Where a guardrail held its debit, another event bears what it cost.
+            LEFT JOIN marketplace_usage_events AS debit ON debit.clears_id = original.id
+            CROSS JOIN LATERAL (
+                SELECT original.overage + coalesce(debit.overage, 0) AS overage,
+                    original.credits_due + coalesce(debit.credits_due, 0) AS due,
+                    original.credits_paid + coalesce(debit.credits_paid, 0) AS paid
+            ) AS cost
+            WHERE original.quantity + back.quantity < 0 OR cost.overage + back.overage < 0
+                OR cost.due + back.due < 0 OR cost.paid + back.paid < 0
+                OR cost.due - cost.paid + back.due - back.paid < 0
+                OR original.quantity - cost.overage + back.quantity - back.overage < 0
         """,
     ),
     Invariant(
@@ -56,10 +63,12 @@ REVERSALS = (
                 WHERE :of(event) AND :of(entry) AND event.reverses_id IS NOT NULL
                 GROUP BY event.reverses_id, entry.grant_id
             ), paid AS (
-                SELECT entry.event_id, entry.grant_id, -sum(entry.amount) AS amount
-                FROM marketplace_credit_ledger AS entry
-                WHERE :of(entry) AND entry.kind = 'debit' AND entry.event_id IN (SELECT reverses_id FROM back)
-                GROUP BY entry.event_id, entry.grant_id
+                SELECT coalesce(payer.clears_id, payer.id) AS event_id, entry.grant_id, -sum(entry.amount) AS amount
+                FROM marketplace_usage_events AS payer
+                JOIN marketplace_credit_ledger AS entry ON entry.event_id = payer.id AND entry.kind = 'debit'
+                WHERE :of(payer) AND :of(entry) AND (payer.id IN (SELECT reverses_id FROM back)
+                    OR payer.clears_id IN (SELECT reverses_id FROM back))
+                GROUP BY 1, entry.grant_id
             )
             SELECT back.reverses_id AS event_id, back.grant_id, back.amount AS returned, paid.amount AS paid
             FROM back LEFT JOIN paid ON paid.event_id = back.reverses_id AND paid.grant_id = back.grant_id

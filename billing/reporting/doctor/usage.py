@@ -143,7 +143,7 @@ USAGE = (
         name="events-split-sanely",
         sentence=(
             "An event's overage is part of its quantity, and it was not paid with more credits than it cost; of a "
-            "reversal all that holds below zero."
+            "reversal all that holds below zero; what clears another's debit has a cost and no quantity."
         ),
         hint="The split is settled at admission and never again: the row was changed behind the triggers.",
         sql="""
@@ -151,7 +151,9 @@ USAGE = (
             FROM marketplace_usage_events AS event
             CROSS JOIN LATERAL (SELECT CASE WHEN event.reverses_id IS NULL THEN 1 ELSE -1 END AS sign) AS kind
             WHERE :of(event) AND NOT (
-                sign * event.quantity > 0 AND sign * event.overage BETWEEN 0 AND sign * event.quantity
+                CASE WHEN event.clears_id IS NULL
+                    THEN sign * event.quantity > 0 AND sign * event.overage BETWEEN 0 AND sign * event.quantity
+                    ELSE event.reverses_id IS NULL AND event.quantity = 0 AND event.overage >= 0 END
                 AND sign * event.credits_paid BETWEEN 0 AND sign * event.credits_due)
         """,
     ),

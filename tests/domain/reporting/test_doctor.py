@@ -567,12 +567,15 @@ def test_a_missing_invoice_number(books: Books) -> None:
 
 def test_every_invariant_is_broken_by_some_test() -> None:
     # The chain is broken in tests/domain/credits/test_sealing.py, and what providers told in
-    # tests/domain/lifecycle/test_provider_events.py.
+    # tests/domain/lifecycle/test_provider_events.py. Held debits: tests/domain/metering/test_debit_holds.py.
     apart = {
+        "held-debits-are-made-when-cleared",
+        "held-use-costs-nothing",
         "ledger-chain-whole",
         "one-live-subscription",
         "periods-are-contiguous",
         "provider-events-agree",
+        "rejected-debits-are-reversed",
         "rows-stay-in-their-organization",
     }
     assert {invariant.name for invariant in doctor.INVARIANTS} == apart.union(*(case[2] for case in CORRUPTIONS))
