@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -107,36 +107,62 @@ def draft_chunk(period_ids: Sequence[str]) -> int:
 
 # Organizations that one sweep looks at; what is left over is found by the next, a few seconds later.
 RENEW_SWEEP_MAX = 5000
+# Organizations of one message: handing out five thousand one by one takes longer than the time to the next sweep.
+SWEEP_CHUNK = 25
+
+
+def _hand_out(task: Task[..., int], organization_ids: Sequence[UUID], *, expires: int) -> int:
+    for start in range(0, len(organization_ids), SWEEP_CHUNK):
+        chunk = [str(each) for each in organization_ids[start : start + SWEEP_CHUNK]]
+        task.apply_async((chunk,), expires=expires)
+    return len(organization_ids)
+
+
+def _each(act: Callable[[UUID], int], organization_ids: Sequence[str], *, task: Task[..., int], expires: int) -> int:
+    """Act on one after the other, each in its own transaction. One that fails fails in a task of its own."""
+    done = 0
+    for each in organization_ids:
+        try:
+            done += act(UUID(each))
+        except Exception:
+            if len(organization_ids) == 1:
+                raise
+            task.apply_async(([each],), expires=expires)
+    return done
 
 
 @shared_task(name="billing.tasks.renew_due")
 def renew_due() -> int:
-    """Hand every organization that something fell due for to ``renew_organization``; returns how many there were."""
+    """Hand every organization that something fell due for to ``renew_organizations``; returns how many there were."""
     due = subscriptions_queries.list_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
-    for organization_id in due:
-        renew_organization.apply_async((str(organization_id),), expires=RENEW_EXPIRES_SECONDS)
-    return len(due)
+    return _hand_out(renew_organizations, due, expires=RENEW_EXPIRES_SECONDS)
 
 
-@shared_task(name="billing.tasks.renew_organization")
-def renew_organization(organization_id: str) -> int:
-    """Run what fell due for one organization; returns how many things happened."""
-    return len(renew.renew_due(organization_id=UUID(organization_id), now=timezone.now()))
+@shared_task(name="billing.tasks.renew_organizations")
+def renew_organizations(organization_ids: Sequence[str]) -> int:
+    """Run what fell due for these organizations; returns how many things happened."""
+
+    def renewed(organization_id: UUID) -> int:
+        return len(renew.renew_due(organization_id=organization_id, now=timezone.now()))
+
+    return _each(renewed, organization_ids, task=renew_organizations, expires=RENEW_EXPIRES_SECONDS)
 
 
 @shared_task(name="billing.tasks.issue_due_invoices")
 def issue_due_invoices() -> int:
-    """Hand every organization with a draft whose time has come to ``issue_organization``; returns how many."""
+    """Hand every organization with a draft whose time has come to ``issue_organizations``; returns how many."""
     due = invoicing_queries.list_issue_due_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
-    for organization_id in due:
-        issue_organization.apply_async((str(organization_id),), expires=ISSUE_EXPIRES_SECONDS)
-    return len(due)
+    return _hand_out(issue_organizations, due, expires=ISSUE_EXPIRES_SECONDS)
 
 
-@shared_task(name="billing.tasks.issue_organization")
-def issue_organization(organization_id: str) -> int:
-    """Issue what is due of one organization; returns how many invoices moved."""
-    return len(invoicing_operations.issue_due(organization_id=UUID(organization_id), now=timezone.now()))
+@shared_task(name="billing.tasks.issue_organizations")
+def issue_organizations(organization_ids: Sequence[str]) -> int:
+    """Issue what is due of these organizations; returns how many invoices moved."""
+
+    def issued(organization_id: UUID) -> int:
+        return len(invoicing_operations.issue_due(organization_id=organization_id, now=timezone.now()))
+
+    return _each(issued, organization_ids, task=issue_organizations, expires=ISSUE_EXPIRES_SECONDS)
 
 
 # Refusals are kept by the hour for this long, then as one total.

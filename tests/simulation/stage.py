@@ -58,5 +58,5 @@ def play(people: list[Resident], *, seed: int, first_day: datetime, days: int) -
     # Nobody is there to look at invoices that are far above the ones before.
     with override_settings(BILLING_JUMP_FACTOR=10**9):
         town.live(first_day, days)
-        town.settle(first_day + days * DAY + DAY)
+        town.settle(first_day + days * DAY + 2 * DAY)
     return Report(seed, len(people), days, comparing.examine(town), town.refused, time.monotonic() - began)

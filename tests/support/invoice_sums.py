@@ -48,11 +48,12 @@ def _sums(organization_id: UUID | None) -> Iterator[Discrepancy]:
 
 
 def _unbilled(organization_id: UUID | None) -> Iterator[Discrepancy]:
-    """Closed periods whose invoice lines do not carry exactly the use that is charged to them."""
+    """Closed periods whose invoice lines, and those of final invoices, do not carry exactly the use that is charged to
+    them."""
     charges = UsageCharge.objects.filter(billed_period__closed_at__isnull=False)
-    lines = InvoiceLine.objects.filter(invoice__kind=InvoiceKind.CYCLE, invoice__issued_at__isnull=False).exclude(
-        invoice__status=InvoiceStatus.VOID
-    )
+    lines = InvoiceLine.objects.filter(
+        Q(invoice__kind=InvoiceKind.CYCLE, invoice__issued_at__isnull=False) | Q(invoice__kind=InvoiceKind.FINAL)
+    ).exclude(invoice__status=InvoiceStatus.VOID)
     if organization_id is not None:
         charges, lines = charges.filter(organization_id=organization_id), lines.filter(organization_id=organization_id)
     for charge, column in ((LineCharge.OVERAGE, "overage"), (LineCharge.CREDITS, "credit_deficit")):

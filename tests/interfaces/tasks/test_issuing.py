@@ -41,8 +41,14 @@ def test_what_is_due_is_issued_once_and_sandboxes_are_left_alone(customers: list
     assert tasks.issue_due_invoices() == 3
     assert statuses(customers) == ["issued", "issued", "issued", "draft"]
     assert tasks.issue_due_invoices() == 0
-    assert tasks.issue_organization(str(customers[0].organization.id)) == 0
+    assert tasks.issue_organizations([str(customers[0].organization.id)]) == 0
     assert DocumentCounter.objects.get().last == 3
+
+
+def test_one_that_fails_does_not_keep_the_others_of_its_message(customers: list[Customer]) -> None:
+    ids = [str(each.organization.id) for each in customers[:2]]
+    assert tasks.issue_organizations([ids[0], "nobody", ids[1]]) == 2
+    assert statuses(customers) == ["issued", "issued", "draft", "draft"]
 
 
 def test_what_is_not_due_is_not_looked_for(customers: list[Customer]) -> None:
