@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.models import EntitlementKind, OnLimit, Organization
+from billing.models import EntitlementKind, InvoiceStatus, OnLimit, Organization
 from billing.reporting.picture import EntitlementView, GrantView, InvoiceView, Posture
 from billing.reporting.posture import posture
 from marketplace import wording
@@ -36,6 +36,7 @@ class SubscriptionCard:
     ends_at: Moment | None
     ended_at: Moment | None
     becomes: str
+    discount: str
     advice: str
 
 
@@ -95,6 +96,7 @@ class InvoiceRow:
     period: tuple[Moment, Moment]
     due_on: str
     total: str
+    issues: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def _subscription(found: Posture, zone: ZoneInfo) -> SubscriptionCard | None:
         ends_at=wording.moment(period.ends_at, zone) if period and view.cancel_at_period_end else None,
         ended_at=wording.moment(view.ended_at, zone) if view.ended_at else None,
         becomes=view.pending_plan_name or "",
+        discount=f"{view.discount.name}: {view.discount.off} off" if view.discount else "",
         advice=_ADVICE.get(view.status, "") or (_LEAVING if view.cancel_at_period_end else ""),
     )
 
@@ -257,4 +260,5 @@ def _invoice(row: InvoiceView, zone: ZoneInfo) -> InvoiceRow:
         period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone)),
         due_on=wording.on(row.due_on) if row.due_on else "",
         total=f"{row.total} {row.currency}" if row.total else "",
+        issues=wording.issues(row.issue_due_at, zone) if row.status == InvoiceStatus.DRAFT else "",
     )

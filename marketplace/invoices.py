@@ -31,6 +31,7 @@ class InvoicePage:
     title: str
     status: Label
     is_draft: bool
+    issues: str
     currency: str
     period: tuple[Moment, Moment]
     issued_at: Moment | None
@@ -54,6 +55,7 @@ def invoice_page(*, organization: Organization, invoice_id: UUID, actor: Actor) 
         title=invoice.number or "Draft invoice",
         status=wording.invoice_status(invoice.status),
         is_draft=invoice.status == InvoiceStatus.DRAFT,
+        issues=wording.issues(invoice.issue_due_at, zone) if invoice.status == InvoiceStatus.DRAFT else "",
         currency=invoice.currency,
         period=(wording.moment(invoice.starts_at, zone), wording.moment(invoice.ends_at, zone)),
         issued_at=wording.moment(invoice.issued_at, zone) if invoice.issued_at else None,

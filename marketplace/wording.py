@@ -129,6 +129,11 @@ def day(at: datetime, zone: ZoneInfo) -> Moment:
     return Moment(_iso(at), on(at.astimezone(zone).date()))
 
 
+def issues(due_at: datetime | None, zone: ZoneInfo) -> str:
+    """When a draft is issued, in words for its customer. Why one waits is for those who look after it."""
+    return f"Issued on {moment(due_at, zone).text}" if due_at else "Looked at before it is issued"
+
+
 def on(value: date) -> str:
     return f"{value.day} {value:%b %Y}"
 

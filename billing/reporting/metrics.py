@@ -7,7 +7,7 @@ windows, counts per hour and states are summed, never events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +96,34 @@ def _subscriptions(_: datetime) -> Iterable[Metric]:
 def _invoices(_: datetime) -> Iterable[Metric]:
     rows = _query("SELECT status, count(*) FROM marketplace_invoices GROUP BY status")
     yield _gauge("billing_invoices", "Invoices by status.", ["status"], rows)
+
+
+# Beat looks every minute; a draft that is due for longer was missed, or the worker is down.
+ISSUE_LATE_AFTER = timedelta(minutes=15)
+
+
+def _drafts(now: datetime) -> Iterable[Metric]:
+    ((held, parked, overdue),) = _query(
+        """
+        SELECT count(*) FILTER (WHERE invoice.held_at IS NOT NULL),
+            count(*) FILTER (WHERE invoice.parked_at IS NOT NULL),
+            count(*) FILTER (WHERE invoice.issue_due_at < %s)
+        FROM marketplace_invoices AS invoice
+        JOIN organizations AS organization ON organization.id = invoice.organization_id AND NOT organization.is_sandbox
+        WHERE invoice.status = 'draft'
+        """,
+        now - ISSUE_LATE_AFTER,
+    )
+    for name, text, number in (
+        ("billing_invoices_held", "Drafts that somebody keeps from issuing themselves, sandboxes left out.", held),
+        (
+            "billing_invoices_parked",
+            "Drafts that wait for a human because they look wrong, sandboxes left out.",
+            parked,
+        ),
+        ("billing_invoices_overdue_for_issue", "Drafts that should have issued themselves 15 minutes ago.", overdue),
+    ):
+        yield _gauge(name, text, [], [(number,)])
 
 
 def _collecting(now: datetime) -> Iterable[Metric]:
@@ -207,6 +235,7 @@ _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _providers,
     _subscriptions,
     _invoices,
+    _drafts,
     _collecting,
     _mails,
     _credits,

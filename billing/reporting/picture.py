@@ -29,6 +29,18 @@ class SubscriptionView:
     # What happens when the running period ends, instead of going on as before.
     cancel_at_period_end: bool
     pending_plan_name: str | None
+    discount: DiscountView | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountView:
+    """A coupon in force, or about to be: ``off`` in words, until the period of this ordinal (None: for ever)."""
+
+    code: str
+    name: str
+    off: str
+    from_ordinal: int
+    until_ordinal: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,10 @@ class EntryView:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceView:
-    """``total`` is None for a draft: what it says is derived when it is opened, and may change until it is issued."""
+    """``total`` is None for a draft: what it says is derived when it is opened, and may change until it is issued.
+
+    A draft issues itself at ``issue_due_at``, or waits for a human: held, parked for a reason, or after a void.
+    """
 
     id: UUID
     number: str | None
@@ -96,6 +111,10 @@ class InvoiceView:
     ends_at: datetime
     issued_at: datetime | None
     due_on: date | None
+    issue_due_at: datetime | None
+    held_at: datetime | None
+    parked_at: datetime | None
+    parked_reason: str
 
 
 @dataclass(frozen=True, slots=True)

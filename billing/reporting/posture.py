@@ -1,6 +1,6 @@
 """Where an organization stands, on one screen: plan, period, limits, use, credits, renewal, invoices.
 
-Eight statements, whatever the number of rows: use comes from windows, never from events.
+Nine statements, whatever the number of rows: use comes from windows, never from events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from billing.models import (
     SubscriptionPeriod,
     UsageWindow,
 )
+from billing.reporting import representations
 from billing.reporting.picture import (
+    DiscountView,
     EntitlementView,
     EntryView,
     GrantView,
@@ -40,6 +42,7 @@ from billing.reporting.picture import (
     Posture,
     SubscriptionView,
 )
+from billing.reporting.shapes import DiscountDocument
 from billing.subscriptions.queries import DEFAULT_PRODUCT
 
 INVOICES_SHOWN = 6
@@ -63,7 +66,7 @@ def posture(organization: Organization, now: datetime, *, product: str = DEFAULT
         zone=organization.zone,
         is_sandbox=organization.is_sandbox,
         at=at,
-        subscription=_subscription(subscription),
+        subscription=_subscription(subscription, period),
         period=Span(period.starts_at, period.ends_at) if period else None,
         next_renewal_at=period.ends_at if period and subscription and _renews(subscription) else None,
         entitlements=_entitlements(subscription, windows, units),
@@ -151,7 +154,7 @@ class _Windows:
         )
 
 
-def _subscription(subscription: Subscription | None) -> SubscriptionView | None:
+def _subscription(subscription: Subscription | None, period: SubscriptionPeriod | None) -> SubscriptionView | None:
     if subscription is None:
         return None
     return SubscriptionView(
@@ -167,7 +170,15 @@ def _subscription(subscription: Subscription | None) -> SubscriptionView | None:
         ended_at=subscription.ended_at,
         cancel_at_period_end=subscription.cancel_at_period_end,
         pending_plan_name=subscription.pending_plan.name if subscription.pending_plan else None,
+        discount=_discount(representations.current_discount(subscription, period)),
     )
+
+
+def _discount(found: DiscountDocument | None) -> DiscountView | None:
+    if found is None:
+        return None
+    off = f"{found['amount']} {found['currency']}" if found["amount"] else f"{found['percent']} per cent"
+    return DiscountView(found["code"], found["name"], off, found["from_period"], found["until_period"])
 
 
 def _entitlements(
@@ -212,7 +223,10 @@ def _entries(subscription: Subscription | None) -> tuple[EntryView, ...]:
 
 
 def _invoices(organization: Organization) -> tuple[InvoiceView, ...]:
-    rows = Invoice.objects.filter(organization=organization).order_by("-drafted_at", "-id")[:INVOICES_SHOWN]
+    # A draft that waits for a human is shown however old it is.
+    waits = Case(When(status=InvoiceStatus.DRAFT, issue_due_at=None, then=Value(0)), default=Value(1))
+    found = Invoice.objects.filter(organization=organization).order_by(waits, "-drafted_at", "-id")[:INVOICES_SHOWN]
+    rows = sorted(found, key=lambda row: (row.drafted_at, row.id), reverse=True)
     return tuple(
         InvoiceView(
             id=row.id,
@@ -224,6 +238,10 @@ def _invoices(organization: Organization) -> tuple[InvoiceView, ...]:
             ends_at=row.ends_at,
             issued_at=row.issued_at,
             due_on=row.due_on,
+            issue_due_at=row.issue_due_at,
+            held_at=row.held_at if row.status == InvoiceStatus.DRAFT else None,
+            parked_at=row.parked_at if row.status == InvoiceStatus.DRAFT else None,
+            parked_reason=row.parked_reason if row.status == InvoiceStatus.DRAFT else "",
         )
         for row in rows
     )

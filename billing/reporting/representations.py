@@ -150,13 +150,14 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         if subscription.parked_at
         else None,
         "ended_at": _instant_or_none(subscription.ended_at),
-        "discount": _current_discount(subscription, current_period),
+        "discount": current_discount(subscription, current_period),
         "credit_balance": plain(subscription.marketplace.credit_balance),
         "version": subscription.version,
     }
 
 
-def _current_discount(subscription: Subscription, current_period: SubscriptionPeriod | None) -> DiscountDocument | None:
+def current_discount(subscription: Subscription, current_period: SubscriptionPeriod | None) -> DiscountDocument | None:
+    """The discount in force in ``current_period``, or else the one that begins with the first regular period."""
     if subscription.ended_at is not None:
         return None
     ordinal = current_period.ordinal if current_period else 1

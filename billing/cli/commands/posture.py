@@ -9,7 +9,7 @@ from billing.accounts import queries as accounts_queries
 from billing.cli import lookup, output
 from billing.cli.output import Answer, answers
 from billing.reporting import posture
-from billing.reporting.picture import EntitlementView, Posture
+from billing.reporting.picture import EntitlementView, InvoiceView, Posture
 
 
 @click.command("posture")
@@ -38,12 +38,23 @@ def _parts(shown: Posture) -> list[str]:
         parts.append(output.table(("credits", "left", "of", "until"), grants, right=("left", "of")))
     if shown.invoices:
         invoices = [
-            (each.number or each.id, each.status, each.starts_at, each.total, each.currency) for each in shown.invoices
+            (each.number or each.id, each.status, each.starts_at, each.total, each.currency, _next(each))
+            for each in shown.invoices
         ]
-        parts.append(
-            output.table(("invoice", "status", "period from", "total", "currency"), invoices, right=("total",))
-        )
+        header = ("invoice", "status", "period from", "total", "currency", "issues itself")
+        parts.append(output.table(header, invoices, right=("total",)))
     return parts
+
+
+def _next(invoice: InvoiceView) -> str | None:
+    """When a draft issues itself, or why it does not."""
+    if invoice.status != "draft":
+        return None
+    if invoice.parked_at is not None:
+        return f"parked: {invoice.parked_reason}"
+    if invoice.held_at is not None:
+        return f"held since {output.instant(invoice.held_at)}"
+    return output.instant(invoice.issue_due_at) if invoice.issue_due_at else "waits for a human, after a void"
 
 
 def _head(shown: Posture) -> str:
@@ -66,6 +77,8 @@ def _head(shown: Posture) -> str:
         rows.append(("ends", shown.period.ends_at))
     if subscription.pending_plan_name is not None:
         rows.append(("at the period's end", f"changes to {subscription.pending_plan_name}"))
+    if subscription.discount is not None:
+        rows.append(("discount", f"{subscription.discount.code}, {subscription.discount.off} off"))
     spendable, balance = output.figure(shown.credits_spendable), output.figure(shown.credit_balance)
     rows += [("next renewal", shown.next_renewal_at), ("credits", f"{spendable} spendable, balance {balance}")]
     return output.pairs(rows)

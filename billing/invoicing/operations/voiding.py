@@ -8,7 +8,7 @@ from billing.accounts.actors import Actor
 from billing.invoicing import balance, settlement
 from billing.invoicing.errors import InvoiceHasCreditNotes, InvoiceHasPayments, InvoicePaid, InvoiceWrittenOff
 from billing.invoicing.operations import moving
-from billing.models import BalanceKind, Invoice, InvoiceStatus, SubscriptionPeriod
+from billing.models import BalanceKind, Invoice, InvoiceKind, InvoiceStatus, SubscriptionPeriod
 
 
 def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoice:
@@ -33,7 +33,8 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
             raise InvoiceHasCreditNotes("Part of this invoice is credited: credit the rest.")
         if standing.paid_minor != standing.from_balance_minor:
             raise InvoiceHasPayments("Part of this invoice is paid: refund that first, or credit the rest.")
-        if stored.status == InvoiceStatus.ISSUED and stored.period_id is not None:
+        # Of the other kinds, the period stays closed as long as its own invoice is out.
+        if stored.status == InvoiceStatus.ISSUED and stored.kind == InvoiceKind.CYCLE and stored.period_id:
             SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=None)
         if standing.from_balance_minor:
             balance.give(

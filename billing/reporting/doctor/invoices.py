@@ -64,6 +64,41 @@ INVOICES = (
         """,
     ),
     Invariant(
+        name="base-fees-stay-within-their-periods",
+        sentence="The issued base fees of a period stand for no more seconds than the period has.",
+        hint="A stretch of time is billed twice: credit the later line.",
+        sql="""
+            SELECT period.id AS period_id, period.subscription_id, period.ordinal,
+                sum((line.details ->> 'seconds')::bigint) AS billed_seconds
+            FROM marketplace_invoices AS invoice
+            JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id AND line.charge = 'base'
+            JOIN subscription_periods AS period ON period.subscription_id = invoice.subscription_id
+                AND line.starts_at >= period.starts_at AND line.starts_at < period.ends_at
+            WHERE :of(invoice) AND invoice.status NOT IN ('draft', 'void')
+            GROUP BY period.id
+            HAVING sum((line.details ->> 'seconds')::bigint)
+                > extract(epoch FROM period.nominal_ends_at - period.starts_at)
+        """,
+    ),
+    Invariant(
+        name="discounts-stay-within-charges",
+        sentence="Issued invoices take no more off a period than they charge for it, and never less than nothing.",
+        hint="Credit or bill the difference: the discount was taken off twice, or off something that is not billed.",
+        sql="""
+            SELECT period.id AS period_id, period.subscription_id, period.ordinal,
+                sum(line.amount_minor) FILTER (WHERE line.charge = 'discount') AS discounts_minor,
+                sum(line.amount_minor) FILTER (WHERE line.charge <> 'discount') AS charges_minor
+            FROM marketplace_invoices AS invoice
+            JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id
+            JOIN subscription_periods AS period ON period.subscription_id = invoice.subscription_id
+                AND line.starts_at >= period.starts_at AND line.starts_at < period.ends_at
+            WHERE :of(invoice) AND invoice.status NOT IN ('draft', 'void')
+            GROUP BY period.id
+            HAVING NOT coalesce(sum(line.amount_minor) FILTER (WHERE line.charge = 'discount'), 0)
+                BETWEEN -greatest(coalesce(sum(line.amount_minor) FILTER (WHERE line.charge <> 'discount'), 0), 0) AND 0
+        """,
+    ),
+    Invariant(
         name="closed-periods-are-invoiced",
         sentence="A period is closed if and only if its cycle invoice is issued.",
         hint="Reopen a period that was closed without an invoice, or close the one whose invoice went out.",

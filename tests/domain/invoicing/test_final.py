@@ -86,6 +86,7 @@ def test_a_void_gives_its_use_to_the_next(acme: Organization) -> None:
     assert again.invoice_id is not None
     assert [(each.status, each.total_minor) for each in finals()] == [("void", 5), ("draft", 5)]
     assert finals()[1].issue_due_at is None
+    assert doctor.verify() == []
 
 
 def test_the_sweep_finds_what_a_crash_left(acme: Organization) -> None:

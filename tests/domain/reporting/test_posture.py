@@ -13,7 +13,7 @@ from billing.accounts import actors
 from billing.credits import operations as credits_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
-from billing.lifecycle import cancel, onboard, renew
+from billing.lifecycle import cancel, coupons, discounts, onboard, renew
 from billing.metering import operations as metering_operations
 from billing.metering.offers import Offer
 from billing.models import (
@@ -23,6 +23,7 @@ from billing.models import (
     Organization,
     Plan,
     PlanEntitlement,
+    Subscription,
 )
 from billing.reporting.posture import posture
 from tests.support import factories
@@ -198,3 +199,48 @@ def test_statements_do_not_grow_with_rows(organization: Organization) -> None:
             use(organization, "cases", 1, START + timedelta(days=days))
             use(organization, "tokens", 50)
     assert numbers[0] == numbers[1] <= 10
+
+
+def test_drafts_that_wait_for_a_human_are_shown_however_old(organization: Organization) -> None:
+    for day in ("2026-02-21", "2026-03-21"):
+        now = move(organization, factories.at(day)).clock_at
+        assert now is not None
+        renew.renew_due(organization_id=organization.id, now=now)
+    first, second = Invoice.objects.order_by("starts_at")
+    invoicing_operations.hold(invoice=first, actor=OPERATOR, reason="a question", now=START)
+    Invoice.objects.filter(id=second.id).update(issue_due_at=None, parked_at=NOW, parked_reason="It is odd.")
+    shown = {each.id: each for each in posture(organization, NOW).invoices}
+    assert (shown[first.id].held_at, shown[first.id].issue_due_at) == (START, None)
+    assert (shown[second.id].parked_at, shown[second.id].parked_reason) == (NOW, "It is odd.")
+    later = [
+        invoice_copy(first, occurrence=number, drafted_at=NOW + timedelta(days=400 + number)) for number in range(3, 12)
+    ]
+    ids = [each.id for each in posture(organization, NOW).invoices]
+    assert set(ids) == {first.id, second.id, *(each.id for each in later[-4:])}
+    assert ids[-2:] == [second.id, first.id]
+
+
+def invoice_copy(invoice: Invoice, **fields: Any) -> Invoice:
+    """Another draft like it, which issues itself."""
+    return Invoice.objects.create(
+        **{
+            "organization_id": invoice.organization_id,
+            "subscription_id": invoice.subscription_id,
+            "kind": "change",
+            "currency": "USD",
+            "starts_at": invoice.starts_at,
+            "ends_at": invoice.ends_at,
+            "issue_due_at": NOW,
+        }
+        | fields
+    )
+
+
+def test_the_discount_in_force_is_shown(organization: Organization) -> None:
+    coupons.create(code="SPRING", name="Spring", percent=Decimal(20), periods=1, actor=OPERATOR, now=START)
+    subscription = Subscription.objects.get()
+    discounts.redeem(subscription=subscription, code="SPRING", actor=OPERATOR, now=NOW)
+    shown = posture(organization, NOW).subscription
+    assert shown is not None
+    assert shown.discount is not None
+    assert (shown.discount.code, shown.discount.off, shown.discount.until_ordinal) == ("SPRING", "20 per cent", 1)

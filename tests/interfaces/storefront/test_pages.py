@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Group
@@ -15,7 +16,7 @@ from billing.accounts import actors
 from billing.accounts import operations as accounts_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
-from billing.lifecycle import cancel, onboard, pending, renew
+from billing.lifecycle import cancel, coupons, discounts, onboard, pending, renew
 from billing.metering import operations as metering_operations
 from billing.metering.offers import Offer
 from billing.models import (
@@ -29,6 +30,7 @@ from billing.models import (
     Subscription,
     User,
 )
+from marketplace import wording
 from tests.support import factories
 
 START = factories.at("2026-01-20 10:30:00")
@@ -340,3 +342,24 @@ def test_what_waits_for_the_period_s_end_is_told(client: Client, organization: O
     page = text(client.get("/dashboard/acme/"))
     assert "<dt>From the next period</dt><dd>Small</dd>" in page
     assert "<dt>Ends</dt>" not in page
+
+
+def test_drafts_say_when_they_are_issued_and_discounts_are_shown(client: Client, organization: Organization) -> None:
+    signed_in(client, organization)
+    coupons.create(code="SPRING", name="Spring", percent=Decimal(20), actor=OPERATOR, now=START)
+    discounts.redeem(subscription=Subscription.objects.get(), code="SPRING", actor=OPERATOR, now=START)
+    assert "<dt>Discount</dt><dd>Spring: 20 per cent off</dd>" in text(client.get("/dashboard/acme/"))
+    organization.clock_at = factories.at("2026-02-21")
+    organization.save(update_fields=["clock_at"])
+    renew.renew_due(organization_id=organization.id, now=organization.clock_at)
+    invoice = Invoice.objects.get()
+    assert invoice.issue_due_at is not None
+    due = f"Issued on {wording.moment(invoice.issue_due_at, ZoneInfo(organization.zone)).text}"
+    path = f"/dashboard/acme/invoices/{invoice.id}/"
+    for page in (text(client.get("/dashboard/acme/")), text(client.get(path))):
+        assert due in page
+    assert "Spring, 20 per cent off" in text(client.get(path))
+    invoicing_operations.hold(invoice=invoice, actor=OPERATOR, reason="a question", now=START)
+    for page in (text(client.get("/dashboard/acme/")), text(client.get(path))):
+        assert "Looked at before it is issued" in page
+        assert "a question" not in page
