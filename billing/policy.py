@@ -54,7 +54,7 @@ class Requirement:
 
     event: str = ""
     entitlement: str = ""
-    quantity: Decimal = Decimal(1)
+    quantity: Decimal | int = 1
     idempotency_key: str | None = None
 
 
@@ -203,7 +203,7 @@ def _name(organization: Organization, requirement: Requirement, *, records: bool
         return meter
     # A mere question is of no use that was counted before.
     key = (requirement.idempotency_key if records else None) or str(uuid4())
-    return Offer(organization, meter, requirement.quantity, key, SOURCE)
+    return Offer(organization, meter, Decimal(requirement.quantity), key, SOURCE)
 
 
 def _note(refusal: Refusal) -> str:
@@ -227,7 +227,7 @@ def _explain(
     return {
         "event": offer.meter if offer else "",
         "entitlement": requirement.entitlement,
-        "quantity": plain(requirement.quantity),
+        "quantity": plain(Decimal(requirement.quantity)),
         "allowed": refusal is None,
         "code": refusal.code if refusal else "",
         "note": _note(refusal) if refusal else "",
