@@ -1,4 +1,4 @@
-"""``mcpctl billing providers``: what payment providers told, links to their pages, and use that they metered."""
+"""``mcpctl billing providers``: what payment providers told, and use that they metered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from billing.cli.output import Answer, answers
 from billing.cli.parameters import CODE, INSTANT, QUANTITY, REFERENCE, Text
 from billing.lifecycle import provider_events, reconciling
 from billing.models import ProviderInboxEvent
-from billing.payments import documents, inbox, links, stub
+from billing.payments import documents, inbox, stub
 from billing.payments.protocol import ReportedUsage
 
 SHOWN = 50
@@ -26,7 +26,7 @@ _to = click.option("--to", "ends_at", type=INSTANT, required=True, help="… and
 
 @click.group("providers")
 def command() -> None:
-    """Payment providers: what they told, links to their pages, and use that they metered."""
+    """Payment providers: what they told, and use that they metered."""
 
 
 @command.group("events")
@@ -71,21 +71,6 @@ def replay(event: str, *, reason: str) -> Answer:
     row = inbox.replay(event=inbox.get_event(event), actor=environment.actor(), reason=reason, now=now)
     provider_events.process(event_id=row.id, now=now)
     return _shown(inbox.get_event(str(row.id)))
-
-
-@command.command("portal")
-@_organization
-@click.option("--return-url", default="http://localhost:8000/dashboard/", show_default=True)
-@answers()
-def portal(organization: str, *, return_url: str) -> Answer:
-    """A short-lived link to where the organization manages its means of payment."""
-    url = links.portal(
-        organization=accounts_queries.get_organization(organization),
-        return_url=return_url,
-        actor=environment.actor(),
-        now=timezone.now(),
-    )
-    return Answer({"url": url}, url)
 
 
 @command.command("test-method")

@@ -43,4 +43,3 @@ def test_use_is_reconciled(real_db: str) -> None:
     assert (booked["ours"], booked["reported"], booked["outcome"]) == ("0", "3", "booked")
     assert cli.shown("providers", "reconcile", "acme", *WINDOW)["results"][0]["outcome"] == "equal"
     assert UsageEvent.objects.get().quantity == 3
-    assert cli.shown("providers", "portal", "acme")["url"].startswith("/payments/portal/")
