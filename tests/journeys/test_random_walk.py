@@ -267,10 +267,13 @@ class Walk:
         assert len(mine) <= 1, mine
         if not mine or mine[0].status == "incomplete":
             return missing
+        if mine[0].past_due_at is not None and at >= mine[0].past_due_at:
+            return Verdict("refused", "subscription_past_due")
         periods = list(SubscriptionPeriod.objects.filter(subscription=mine[0]).order_by("ordinal"))
         judged_at = self.now if mine[0].ended_at is None and at >= periods[-1].ends_at else at
         here = [each for each in periods if each.starts_at <= judged_at < each.ends_at]
-        if not here or not any(each.closed_at is None for each in periods if each.ordinal >= here[0].ordinal):
+        # Where all periods are closed the subscription has ended, and a final invoice bills what is still told.
+        if not here:
             return missing
         (span,) = [
             each
