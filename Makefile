@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test simulation lint types check format requirements clean venv venv-dev
+.PHONY: run test simulation ordeal lint types check format requirements clean venv venv-dev
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -19,6 +19,10 @@ test: venv-dev
 # Five hundred subscriptions over ten years, each invoice calculated a second time; ARGS="--seed 2 --years 3" for others.
 simulation: venv-dev
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+# Two thousand subscriptions renewed and invoiced by workers that are killed a dozen times; ARGS="--kills 30" for more.
+ordeal: venv-dev
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lint: venv-dev
 	@$(BIN)/ruff check .
