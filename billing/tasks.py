@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.credits import sealing
-from billing.infra import logs, refusals
+from billing.infra import logs, refusals, retention
 from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.lifecycle import provider_events, reconciling, renew
@@ -173,6 +173,15 @@ REFUSALS_KEPT = timedelta(days=90)
 def prune_refusals() -> int:
     """Fold old refusal counts into totals; returns how many totals grew."""
     return refusals.prune(before=timezone.now() - REFUSALS_KEPT)
+
+
+@shared_task(name="billing.tasks.prune_kept")
+def prune_kept() -> dict[str, int]:
+    """Drop payloads, kept answers and sent events that are older than their settings say; returns how many of what."""
+    dropped = retention.prune(now=timezone.now())
+    if any(dropped.values()):
+        logs.event("retention.pruned", dropped=dropped)
+    return dropped
 
 
 @shared_task(name="billing.tasks.seal_ledgers")

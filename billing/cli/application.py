@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "providers": "Payment providers: what they told, replay it, reconcile use.",
     "clock": "Move a sandbox organization's clock.",
     "export": "Windows, credit ledger or events for an auditor.",
+    "privacy": "Export or erase a person's data, forget payloads of use.",
     "verify": "Re-sum the books; silent when all is well.",
 }
 

@@ -44,8 +44,13 @@ class Offer:
     payload: Mapping[str, Any] | None = None
 
     def fingerprint(self) -> bytes:
-        """SHA-256 of the content: "1" equals "1.000", and the time counts only if the caller sent one."""
+        """SHA-256 of the content: "1" equals "1.000", and the time counts only if the caller sent one.
+
+        Salted with what names the event: equal payloads of different events have nothing in common, so that a digest
+        that outlives its payload tells nothing by being compared.
+        """
         content = [
+            [str(self.organization.id), self.source, self.key],
             self.meter,
             plain(self.quantity),
             # The same instant is the same content, whatever offset it was written with.

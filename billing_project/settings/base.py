@@ -147,6 +147,7 @@ CELERY_TIMEZONE = "UTC"
 # Beat only wakes the sweeps; what they do stands in rows, so a missed or doubled wake-up changes nothing.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "renew": {"task": "billing.tasks.renew_due", "schedule": 15.0},
+    "prune-kept": {"task": "billing.tasks.prune_kept", "schedule": 86400.0},
     "reservations": {"task": "billing.tasks.mark_expired_reservations", "schedule": 3600.0},
     "final": {"task": "billing.tasks.draft_finals", "schedule": 3600.0},
     "issue": {"task": "billing.tasks.issue_due_invoices", "schedule": 60.0},
@@ -223,6 +224,11 @@ BILLING_ISSUER = {
     "vat_number": env.str("BILLING_ISSUER_VAT_NUMBER", default=""),
     "timezone": env.str("BILLING_ISSUER_TIMEZONE", default="UTC"),
 }
+# Days after which what callers attached to their uses is deleted; answers kept for Idempotency-Key; domain events that
+# were sent. 0 keeps for ever.
+BILLING_PAYLOADS_KEPT_DAYS = env.int("BILLING_PAYLOADS_KEPT_DAYS", default=90)
+BILLING_REQUESTS_KEPT_DAYS = env.int("BILLING_REQUESTS_KEPT_DAYS", default=30)
+BILLING_OUTBOX_KEPT_DAYS = env.int("BILLING_OUTBOX_KEPT_DAYS", default=90)
 # Hours that an ended period waits for late use before its invoice is issued by itself.
 BILLING_GRACE_HOURS = env.int("BILLING_GRACE_HOURS", default=24)
 # An invoice of more than this many times the highest of the subscription's last ones waits for a human.
