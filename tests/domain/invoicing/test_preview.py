@@ -29,7 +29,7 @@ def test_it_equals_the_invoice_that_is_drafted_later(acme: Customer) -> None:
     shown = documents.preview_as_dict(preview)
     invoice = operations.draft(subscription=acme.subscription, actor=SYSTEM, now=at("2026-04-01"))
     drafted = documents.as_dict(invoice)
-    assert {name for name in shown if shown[name] != drafted[name]} == {"id", "status", "drafted_at"}
+    assert {name for name in shown if shown[name] != drafted[name]} == {"id", "status", "drafted_at", "issue_due_at"}
     assert shown.keys() == drafted.keys()
     assert shown["total"] == "51.62"
 
