@@ -171,19 +171,19 @@ def test_what_names_only_its_customer_waits_for_the_customer(acme: Organization)
 
 
 def test_a_late_update_never_revives(acme: Organization) -> None:
-    subscription = {"metadata": ACME}
-    tell("customer.subscription.created", stripe_payloads.subscription(**subscription))
-    tell("customer.subscription.deleted", stripe_payloads.subscription(status="canceled", **subscription), second=5)
-    late = tell("customer.subscription.updated", stripe_payloads.subscription(**subscription), second=60)
+    source = stripe_payloads.subscription(metadata=ACME)
+    tell("customer.subscription.created", source)
+    tell("customer.subscription.deleted", source | {"status": "canceled"}, second=5)
+    late = tell("customer.subscription.updated", source, second=60)
     assert (late.status, late.reason) == ("ignored", "Something later is known of it.")
     assert [each.status for each in Subscription.objects.all()] == ["canceled"]
 
 
 def test_what_ended_here_is_not_revived_there(acme: Organization) -> None:
-    named = {"metadata": ACME}
-    tell("customer.subscription.created", stripe_payloads.subscription(**named))
+    source = stripe_payloads.subscription(metadata=ACME)
+    tell("customer.subscription.created", source)
     cancel.cancel_now(subscription=Subscription.objects.get(), actor=OPERATOR, now=NOW)
-    late = tell("customer.subscription.updated", stripe_payloads.subscription(**named), second=1)
+    late = tell("customer.subscription.updated", source, second=1)
     assert (late.status, late.reason) == ("ignored", "It has ended here (canceled), and stays so.")
 
 
