@@ -14,11 +14,12 @@ from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.accounts.queries import Reference
 from billing.infra import logs, refusals
-from billing.lifecycle import quota, reservations, upsert, usage
+from billing.lifecycle import quota, reservations, reversal, upsert, usage
 from billing.lifecycle import tenant_state as lifecycle_state
 from billing.lifecycle.quota import BillingQuotaOutcome, PlanLimitError
 from billing.metering import reserving
 from billing.metering.offers import Offer, Outcome
+from billing.metering.reversing import Reversal
 from billing.models import Organization, Subscription, UsageReservation
 from billing.reporting import tenant_state
 from billing.reporting.tenant_state import EventUsage, PlanStatus
@@ -114,6 +115,26 @@ class BillingService:
     def release_reservation(reservation: UsageReservation, *, now: datetime | None = None) -> UsageReservation:
         """Give up what is kept. Raises ``ReservationSettled``."""
         return reserving.release(reservation=reservation, now=now or timezone.now())
+
+    @staticmethod
+    def reverse_usage(
+        event_id: UUID,
+        *,
+        actor: Actor,
+        reason: str,
+        quantity: Decimal | int | None = None,
+        idempotency_key: str | None = None,
+        now: datetime | None = None,
+    ) -> Reversal:
+        """Take back a use by its event, all that is left of it or ``quantity``: windows, credits and money follow."""
+        return reversal.reverse(
+            event_id=event_id,
+            quantity=None if quantity is None else Decimal(quantity),
+            key=idempotency_key,
+            actor=actor,
+            reason=reason,
+            now=now or timezone.now(),
+        )
 
     @staticmethod
     def upsert_subscription(

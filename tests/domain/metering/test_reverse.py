@@ -34,6 +34,7 @@ from billing.models import (
     UsageWindow,
 )
 from billing.reporting.doctor import verify
+from billing.service import BillingService
 from tests.support import catalogs, factories
 
 pytestmark = pytest.mark.django_db
@@ -458,3 +459,11 @@ def test_it_is_audited_and_told(use: Use, organization: Organization) -> None:
     row = AuditEntry.objects.get(act="usage.reverse")
     assert (row.actor, row.reason, row.object_id, row.details) == (OPERATOR.name, "by mistake", str(event.id), told)
     assert OutboxEvent.objects.get(topic="usage.reversed").payload == told
+
+
+def test_a_host_in_the_same_process_takes_back_by_the_same_rules(use: Use) -> None:
+    event = use("tokens", 100)
+    undone = BillingService.reverse_usage(
+        event.id, actor=OPERATOR, reason="a job that failed", quantity=40, idempotency_key="job-7", now=START
+    )
+    assert (undone.is_left, undone.event.key) == (60, "job-7")
