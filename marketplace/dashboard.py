@@ -101,7 +101,7 @@ class InvoiceRow:
 
 @dataclass(frozen=True, slots=True)
 class DashboardPage:
-    """``sees_money`` is what finance, admins and owners have and members have not: credits and invoices."""
+    """``sees_money`` is what finance, admins and owners have and members have not: the ledger and invoices."""
 
     slug: str
     name: str
@@ -130,7 +130,7 @@ def dashboard_page(
 ) -> DashboardPage:
     """Raises ``OrganizationNotFound`` or ``Forbidden`` where ``actor`` may not read ``organization``."""
     actors.require(actor, Act.READ, organization)
-    sees_money = actors.may(actor, Act.PREVIEW, organization)
+    sees_money = actors.may(actor, Act.MONEY, organization)
     found = posture(organization, now)
     zone = ZoneInfo(found.zone)
     metered = [line for line in found.entitlements if line.kind == EntitlementKind.METERED]
@@ -160,9 +160,9 @@ def dashboard_page(
             for row in found.use
         ),
         sees_money=sees_money,
-        credit_balance=wording.number(found.credit_balance) if sees_money else "",
-        credits_spendable=wording.number(found.credits_spendable) if sees_money else "",
-        grants=tuple(_grant(grant, found.at, zone) for grant in found.grants) if sees_money else (),
+        credit_balance=wording.number(found.credit_balance),
+        credits_spendable=wording.number(found.credits_spendable),
+        grants=tuple(_grant(grant, found.at, zone) for grant in found.grants),
         entries=tuple(
             EntryRow(
                 wording.moment(entry.booked_at, zone),

@@ -44,7 +44,7 @@ class InvoicePage:
 
 def invoice_page(*, organization: Organization, invoice_id: UUID, actor: Actor) -> InvoicePage:
     """One invoice with its lines, a draft as the books are now. Raises ``NotFound`` or ``Forbidden``."""
-    actors.require(actor, Act.PREVIEW, organization)
+    actors.require(actor, Act.MONEY, organization)
     invoice = invoicing_operations.read_invoice(reference=str(invoice_id), actor=actor)
     if invoice.organization_id != organization.id:
         raise NotFound("No such invoice.")

@@ -1,6 +1,6 @@
 """Who may do what, decided in this one place.
 
-An act's value is the scope a key needs for it. Customers (roles of an organization and its keys) choose plans on sale,
+An act's value is the scope a key needs for it; two acts come with another scope (``WIDER``). Customers (roles of an organization and its keys) choose plans on sale,
 use, preview and read; whatever moves the books by hand (credits, invoices, a status, a plan not on sale) is for staff
 and platform keys.
 """
@@ -19,6 +19,8 @@ from billing.models import ApiKey, Organization, Role, User
 
 class Act(StrEnum):
     READ = "read"
+    # What is invoiced, paid and owed, and how credits moved. Among people it is finance's; a key that reads sees it too.
+    MONEY = "money"
     USAGE = "usage"
     SUBSCRIBE = "subscribe"
     PREVIEW = "preview"
@@ -37,19 +39,25 @@ class Act(StrEnum):
 
 ALL_REGIONS = "*"
 EVERY_ACT = frozenset(Act)
+# Acts that come with a scope other than their own: whoever manages subscriptions may also choose plans.
+WIDER: Mapping[Act, Act] = {Act.MONEY: Act.READ, Act.SUBSCRIBE: Act.SUBSCRIPTIONS}
+# What a key can be given. Money has no scope: a program is given an organization's books to read as a whole.
+SCOPES = EVERY_ACT - {Act.MONEY}
 # What a key of an organization can carry at all; the clock is there for sandboxes, which refuse nothing else by it.
 ORGANIZATION_KEY_ACTS = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.CLOCK})
 
-_MANAGES = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS, Act.WEBHOOKS})
+_MANAGES = frozenset({Act.READ, Act.MONEY, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS, Act.WEBHOOKS})
 ROLE_ACTS: Mapping[str, frozenset[Act]] = {
     Role.OWNER: _MANAGES,
     Role.ADMIN: _MANAGES,
-    Role.FINANCE: frozenset({Act.READ, Act.PREVIEW}),
+    Role.FINANCE: frozenset({Act.READ, Act.MONEY, Act.PREVIEW}),
     Role.MEMBER: frozenset({Act.READ}),
 }
 STAFF_ACTS: Mapping[str, frozenset[Act]] = {
-    "finance": frozenset({Act.READ, Act.PREVIEW, Act.SUBSCRIPTIONS, Act.CREDITS, Act.INVOICES}),
-    "support": frozenset({Act.READ}),
+    "finance": frozenset(
+        {Act.READ, Act.MONEY, Act.PREVIEW, Act.SUBSCRIBE, Act.SUBSCRIPTIONS, Act.CREDITS, Act.INVOICES}
+    ),
+    "support": frozenset({Act.READ, Act.MONEY}),
     "catalog": frozenset({Act.READ, Act.CATALOG}),
 }
 
@@ -126,12 +134,12 @@ def may(actor: Actor, act: Act, organization: Organization | None) -> bool:
     if actor.is_superuser:
         return True
     if organization is None:
-        return (actor.organization_id is None and act in actor.scopes) or (
+        return (actor.organization_id is None and _has_scope(actor, act)) or (
             act is Act.CATALOG and act in _staff_acts(actor)
         )
     if actor.organization_id is not None and actor.organization_id != organization.id:
         return False
-    if act in actor.scopes or act in ROLE_ACTS.get(actor.roles.get(organization.id, ""), ()):
+    if _has_scope(actor, act) or act in ROLE_ACTS.get(actor.roles.get(organization.id, ""), ()):
         return True
     return act in _staff_acts(actor) and _is_cleared(actor, organization)
 
@@ -166,7 +174,12 @@ def require(actor: Actor, act: Act, organization: Organization | None) -> None:
                 survives_rollback=True,
             )
             raise RegionNotCleared("You are not cleared for this organization's residency region.", act=act.value)
-    raise NotAllowed(f"This needs the right to {_WORDS[act]} (scope {act.value}).", act=act.value)
+    raise NotAllowed(f"This needs the right to {_WORDS[act]} (scope {scope_of(act).value}).", act=act.value)
+
+
+def scope_of(act: Act) -> Act:
+    """The narrowest scope that a key needs for ``act``."""
+    return act if act in SCOPES else WIDER[act]
 
 
 def no_organization() -> OrganizationNotFound:
@@ -176,6 +189,7 @@ def no_organization() -> OrganizationNotFound:
 
 _WORDS: Mapping[Act, str] = {
     Act.READ: "read",
+    Act.MONEY: "see money",
     Act.USAGE: "record usage",
     Act.SUBSCRIBE: "choose a plan",
     Act.PREVIEW: "preview invoices",
@@ -190,6 +204,10 @@ _WORDS: Mapping[Act, str] = {
     Act.VERIFY: "verify the books",
     Act.PROVIDERS: "see and replay what providers told",
 }
+
+
+def _has_scope(actor: Actor, act: Act) -> bool:
+    return act in actor.scopes or WIDER.get(act) in actor.scopes
 
 
 def _staff_acts(actor: Actor) -> frozenset[Act]:

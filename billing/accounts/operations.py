@@ -198,7 +198,7 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
 
 
 def _scopes(wanted: Iterable[str], organization: Organization | None) -> list[Act]:
-    allowed = actors.EVERY_ACT if organization is None else actors.ORGANIZATION_KEY_ACTS
+    allowed = actors.SCOPES if organization is None else actors.ORGANIZATION_KEY_ACTS
     names = sorted(set(wanted))
     if not names:
         raise Invalid("A key needs at least one scope.", field="scopes")

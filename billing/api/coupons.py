@@ -11,7 +11,6 @@ from billing.accounts.actors import Act
 from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery
-from billing.api.subscriptions import subscribing_act
 from billing.api.wire import Instant, Nothing, Quantity, Request
 from billing.lifecycle import coupons, discounts
 from billing.lifecycle.coupons import CouponInvalid
@@ -119,8 +118,7 @@ class SubscriptionDiscounts(ApiView):
     def post(self, call: Call[Redeemed, Nothing], subscription_id: str) -> Answer:
         """From the running period on; in a trial, from the first period after it. One coupon at a time, and each once
         for an organization. The one that is there already changes nothing."""
-        found = call.subscription(subscription_id, None)
-        call.require(subscribing_act(call, found.organization), found.organization)
+        found = call.subscription(subscription_id, Act.SUBSCRIBE)
         row = discounts.redeem(
             subscription=found, code=call.body.code, actor=call.actor, now=call.now(found.organization)
         )
@@ -135,8 +133,7 @@ class SubscriptionDiscounts(ApiView):
     )
     def delete(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
         """Ends the discount with the running period, which keeps it. 404 where there is none to end."""
-        found = call.subscription(subscription_id, None)
-        call.require(subscribing_act(call, found.organization), found.organization)
+        found = call.subscription(subscription_id, Act.SUBSCRIBE)
         row = discounts.remove(subscription=found, actor=call.actor, now=call.now(found.organization))
         if row is None:
             raise discounts.DiscountNotFound("This subscription has no discount.")

@@ -86,7 +86,7 @@ class InvoiceCreditNotes(ApiView):
             201, documents.credit_note_as_dict(note), headers={"Location": f"/api/billing/credit-notes/{note.id}"}
         )
 
-    @endpoint("List an invoice's credit notes", responses={200: CreditNotesDocument}, act=Act.READ, tag="invoices")
+    @endpoint("List an invoice's credit notes", responses={200: CreditNotesDocument}, act=Act.MONEY, tag="invoices")
     def get(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
         """First issued first."""
         notes = invoicing_operations.read_credit_notes(invoice=find(call, invoice_id), actor=call.actor)
@@ -97,7 +97,7 @@ class CreditNoteDetail(ApiView):
     @endpoint(
         "Read a credit note",
         responses={200: CreditNoteDocument},
-        act=Act.READ,
+        act=Act.MONEY,
         tag="invoices",
         media={invoices.CSV: "text/csv", invoices.PDF: "application/pdf"},
     )
@@ -121,12 +121,12 @@ class Balance(ApiView):
     @endpoint(
         "Read the money balance",
         responses={200: pagination.page_of(BalanceEntryDocument)},
-        act=Act.READ,
+        act=Act.MONEY,
         tag="invoices",
     )
     def get(self, call: Call[Nothing, BalanceQuery], organization_ref: str) -> Answer:
         """Every movement with the balance after it, newest first, in ``currency`` or the organization's own."""
-        organization = call.organization(organization_ref, Act.READ)
+        organization = call.organization(organization_ref, Act.MONEY)
         after = pagination.read_cursor(call.query, NumberKey)
         rows = invoicing_operations.read_balance(
             organization=organization,

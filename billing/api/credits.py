@@ -50,10 +50,12 @@ class Credits(ApiView):
 
 
 class Ledger(ApiView):
-    @endpoint("Read the credit ledger", responses={200: pagination.page_of(EntryDocument)}, act=Act.READ, tag="credits")
+    @endpoint(
+        "Read the credit ledger", responses={200: pagination.page_of(EntryDocument)}, act=Act.MONEY, tag="credits"
+    )
     def get(self, call: Call[Nothing, PageQuery], subscription_id: str) -> Answer:
         """Every movement with the balance after it, newest first."""
-        subscription = call.subscription(subscription_id, Act.READ)
+        subscription = call.subscription(subscription_id, Act.MONEY)
         after = pagination.read_cursor(call.query, NumberKey)
         rows = credits_queries.list_entries(
             subscription.marketplace,

@@ -27,12 +27,12 @@ class MailsQuery(PageQuery, frozen=True):
 
 
 class Dunnings(ApiView):
-    @endpoint("List dunnings", responses={200: pagination.page_of(DunningDocument)}, act=Act.READ, tag="dunning")
+    @endpoint("List dunnings", responses={200: pagination.page_of(DunningDocument)}, act=Act.MONEY, tag="dunning")
     def get(self, call: Call[Nothing, DunningsQuery], organization_ref: str) -> Answer:
         """Invoices that are, or were, dunned for, with every charge that was tried; the last issued first."""
         after = pagination.read_cursor(call.query, TimeKey)
         rows = queries.list_dunnings(
-            organization=call.organization(organization_ref, Act.READ),
+            organization=call.organization(organization_ref, Act.MONEY),
             actor=call.actor,
             is_open=None if call.query.state is None else call.query.state == "open",
             before=(after.at, after.id) if after else None,
@@ -47,11 +47,11 @@ class Dunnings(ApiView):
 
 
 class DunningDetail(ApiView):
-    @endpoint("Read a dunning", responses={200: DunningDocument}, act=Act.READ, tag="dunning")
+    @endpoint("Read a dunning", responses={200: DunningDocument}, act=Act.MONEY, tag="dunning")
     def get(self, call: Call[Nothing, Nothing], dunning_id: str) -> Answer:
         """By its id, or by id or number of the invoice; also while that is only collected."""
         found = queries.get_collection(dunning_id, actor=call.actor)
-        call.require(Act.READ, found.organization)
+        call.require(Act.MONEY, found.organization)
         return Answer(200, documents.dunning(found))
 
 
@@ -87,12 +87,12 @@ class StopDunning(ApiView):
 
 
 class Mails(ApiView):
-    @endpoint("List e-mail", responses={200: pagination.page_of(MailDocument)}, act=Act.READ, tag="dunning")
+    @endpoint("List e-mail", responses={200: pagination.page_of(MailDocument)}, act=Act.MONEY, tag="dunning")
     def get(self, call: Call[Nothing, MailsQuery], organization_ref: str) -> Answer:
         """What was written to the organization, the last first; and what was not sent, and why."""
         after = pagination.read_cursor(call.query, TimeKey)
         rows = mail_queries.list_mails(
-            organization=call.organization(organization_ref, Act.READ),
+            organization=call.organization(organization_ref, Act.MONEY),
             actor=call.actor,
             status=call.query.status,
             before=(after.at, after.id) if after else None,

@@ -103,17 +103,13 @@ class Call(Generic[BodyT_co, QueryT_co]):
         self.require(act, organization)
         return organization
 
-    def subscription(self, subscription_id: str, act: Act | None) -> Subscription:
-        """The subscription of this id; one that the actor may not know of looks like one that is not there.
-
-        ``act`` None where the domain call decides what it takes.
-        """
+    def subscription(self, subscription_id: str, act: Act) -> Subscription:
+        """The subscription of this id, to do ``act`` to; one that is not the actor's to know of is not there."""
         wanted = ids.parse_uuid(subscription_id)
         found = None if wanted is None else subscriptions_queries.find_subscription(wanted)
         if found is None or not actors.is_visible(self.actor, found.organization):
             raise subscriptions_queries.SubscriptionNotFound("No such subscription.")
-        if act is not None:
-            self.require(act, found.organization)
+        self.require(act, found.organization)
         return found
 
     def require(self, act: Act, organization: Organization | None) -> None:
@@ -254,7 +250,6 @@ def _fingerprint(request: HttpRequest, media_type: str, document: Any) -> bytes:
 
 
 def render(answer: Answer) -> HttpResponse:
-    """The response of an answer."""
     """The response that says ``answer``."""
     response = HttpResponse(
         _encode(answer.body), status=answer.status, content_type="application/json", headers=dict(answer.headers)

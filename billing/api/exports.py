@@ -40,9 +40,10 @@ class Export(ApiView):
     def get(self, call: Call[Nothing, ExportQuery], organization_ref: str, export: str) -> HttpResponseBase:
         """Usage windows, the credit ledger with its seals, or usage events: all rows in order, of one moment.
 
-        CSV or one JSON object a line; columns are described in `docs/exports.md`.
+        CSV or one JSON object a line; columns are described in `docs/exports.md`. People need to see money for the
+        ledger.
         """
-        organization = call.organization(organization_ref, Act.READ)
+        organization = call.organization(organization_ref, Act.MONEY if export == exports.LEDGER else Act.READ)
         if export not in exports.EXPORTS:
             raise ExportNotFound("There are the exports windows, ledger and events.")
         query = call.query

@@ -73,10 +73,10 @@ class PreviewInvoice(ApiView):
 
 
 class SubscriptionInvoices(ApiView):
-    @endpoint("List invoices", responses={200: pagination.page_of(InvoiceDocument)}, act=Act.READ, tag="invoices")
+    @endpoint("List invoices", responses={200: pagination.page_of(InvoiceDocument)}, act=Act.MONEY, tag="invoices")
     def get(self, call: Call[Nothing, InvoicesQuery], subscription_id: str) -> Answer:
         """The subscription's invoices, last drafted first; drafts as the books are now."""
-        return _page(call, call.subscription(subscription_id, Act.READ))
+        return _page(call, call.subscription(subscription_id, Act.MONEY))
 
 
 class Invoices(ApiView):
@@ -112,7 +112,7 @@ class InvoiceDetail(ApiView):
     @endpoint(
         "Read an invoice",
         responses={200: InvoiceDocument},
-        act=Act.READ,
+        act=Act.MONEY,
         tag="invoices",
         media={CSV: "text/csv", PDF: "application/pdf"},
     )

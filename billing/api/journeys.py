@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from billing.accounts.actors import Act, Actor
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
-from billing.api.subscriptions import Version, answer, expected_of, subscribing_act
+from billing.api.subscriptions import Version, answer, expected_of
 from billing.api.wire import Nothing, Request
 from billing.lifecycle import pause, pending, renew
 from billing.models import Subscription
@@ -37,8 +37,7 @@ class ReactivateSubscription(ApiView):
     )
     def post(self, call: Call[Step, Nothing], subscription_id: str) -> Answer:
         """Withdraws what was scheduled for the period's end: a change of plan, or the end of the subscription."""
-        found = call.subscription(subscription_id, None)
-        call.require(subscribing_act(call, found.organization), found.organization)
+        found = call.subscription(subscription_id, Act.SUBSCRIBE)
         return answer(call, pending.withdraw(**_named(call, found)))
 
 

@@ -12,6 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
+from billing.accounts import actors
 from billing.api import problems, wire
 from billing.api.endpoint import ApiView, Spec
 from billing.api.problems import Problem
@@ -102,7 +103,7 @@ def _operation_id(view: str, method: str) -> str:
 
 def _description(doc: str, spec: Spec) -> str:
     text = re.sub(r"\n\s*\n\s*", "\n\n", re.sub(r"\n {2,}(?=\S)", "\n", doc.strip())).replace("``", "`")
-    scope = f"Scope: `{spec.act.value}`." if spec.act else ""
+    scope = f"Scope: `{actors.scope_of(spec.act)}`." if spec.act else ""
     return "\n\n".join(part for part in (text, scope) if part)
 
 
@@ -113,7 +114,8 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "schema": {"type": "string"},
-            "description": _PATH_PARAMETERS[name],
+            # What a host product on this frame calls its own parameters says enough.
+            "description": _PATH_PARAMETERS.get(name, f"The {name.replace('_id', '')}."),
         }
         for name in _PARAMETER.findall(path)
     ]

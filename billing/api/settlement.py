@@ -182,7 +182,7 @@ class RefundInvoice(ApiView):
 
 
 class InvoicePayments(ApiView):
-    @endpoint("List an invoice's payments", responses={200: PaymentsDocument}, act=Act.READ, tag="invoices")
+    @endpoint("List an invoice's payments", responses={200: PaymentsDocument}, act=Act.MONEY, tag="invoices")
     def get(self, call: Call[Nothing, Nothing], invoice_id: str) -> Answer:
         """Payments and refunds, first booked first."""
         invoice = find(call, invoice_id)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from billing.accounts import actors
 from billing.accounts.actors import Act
 from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
@@ -18,7 +17,7 @@ from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
 from billing.kernel import ids
 from billing.lifecycle import cancel, onboard
-from billing.models import Organization, Subscription
+from billing.models import Subscription
 from billing.reporting import representations
 from billing.reporting.shapes import SubscriptionDocument
 from billing.service import BillingService
@@ -92,7 +91,7 @@ class CurrentSubscription(ApiView):
         nothing. ``status``, ``starts_at`` and plans that are not on sale are for operators.
         """
         body = call.body
-        organization = _for_subscribing(call, organization_ref)
+        organization = call.organization(organization_ref, Act.SUBSCRIBE)
         if body.status is not None or body.starts_at is not None:
             call.require(Act.SUBSCRIPTIONS, organization)
         expected_id, expected_version = _expected(call)
@@ -149,7 +148,7 @@ class Subscriptions(ApiView):
     def post(self, call: Call[Provision, Nothing], organization_ref: str) -> Answer:
         """A new subscription with its first credits. 409 if a live one of the product exists."""
         body = call.body
-        organization = _for_subscribing(call, organization_ref)
+        organization = call.organization(organization_ref, Act.SUBSCRIBE)
         if body.starts_at is not None:
             call.require(Act.SUBSCRIPTIONS, organization)
         subscription = onboard.subscribe(
@@ -184,8 +183,7 @@ class CancelSubscription(ApiView):
         Without ``at_period_end`` a customer's end of a paid plan waits for the period's end, and any other comes at
         once. A customer who asks for such an end at once is refused: ``cancel_waits``.
         """
-        found = call.subscription(subscription_id, None)
-        call.require(subscribing_act(call, found.organization), found.organization)
+        found = call.subscription(subscription_id, Act.SUBSCRIBE)
         subscription = cancel.cancel(
             subscription=found,
             actor=call.actor,
@@ -216,17 +214,6 @@ class ActivateSubscription(ApiView):
             expected_version=expected_of(call, found, call.body.version),
         )
         return answer(call, subscription)
-
-
-def subscribing_act(call: Call[object, object], organization: Organization) -> Act:
-    """Operators subscribe by a right of their own, which is wider."""
-    return Act.SUBSCRIPTIONS if actors.may(call.actor, Act.SUBSCRIPTIONS, organization) else Act.SUBSCRIBE
-
-
-def _for_subscribing(call: Call[object, object], reference: str) -> Organization:
-    organization = call.find_organization(reference)
-    call.require(subscribing_act(call, organization), organization)
-    return organization
 
 
 def answer(call: Call[object, object], subscription: Subscription, *, status: int = 200) -> Answer:

@@ -13,7 +13,6 @@ from billing.accounts.actors import Act
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.problems import invalid_field
 from billing.api.providers import LinkDocument
-from billing.api.subscriptions import subscribing_act
 from billing.api.wire import Nothing, Request
 from billing.models import Organization
 from billing.payments import links
@@ -122,7 +121,7 @@ def _tenant(call: Call[object, object], reference: str | None) -> Organization:
         organization = call.find_organization(reference)
     else:
         organization = accounts_queries.get_organization(str(_only_one(call)))
-    call.require(subscribing_act(call, organization), organization)
+    call.require(Act.SUBSCRIBE, organization)
     return organization
 
 

@@ -61,8 +61,7 @@ def cancel_now(
     What was bought stays on the account and comes along if the organization returns. Raises ``IllegalTransition`` if
     the subscription has ended, ``CancelWaits`` (operators may), ``StaleSubscription``.
     """
-    if not actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization):
-        actors.require(actor, Act.SUBSCRIBE, subscription.organization)
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
         current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         transitions.check(current.status, Status.CANCELED)

@@ -66,9 +66,8 @@ def change_now(
     ``BillingPeriodDiffers`` and ``DowngradeWaits`` (operators may), ``PlanOfOtherProduct``, ``CurrencyNotSold``,
     ``IllegalTransition`` where the status allows no change.
     """
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
-    if not is_operator:
-        actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
         current = renew.lock_current(subscription, now=now, actor=actor, expected_version=expected_version)
         plan = catalog_queries.get_plan(plan_code, must_be_on_sale=not is_operator)

@@ -53,7 +53,7 @@ def redeem(*, subscription: Subscription, code: str, actor: Actor, now: datetime
     coupon that it has already changes nothing. Raises ``CouponNotFound``, ``CouponNotRedeemable``, ``CouponUsed``,
     ``CouponExceedsFee``, ``DiscountPresent``, ``IllegalTransition`` for a subscription that has ended.
     """
-    _require(subscription, actor)
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
         current = renew.lock_current(subscription, now=now, actor=actor, expected_version=None)
         if current.status not in LIVE:
@@ -89,7 +89,7 @@ def redeem(*, subscription: Subscription, code: str, actor: Actor, now: datetime
 
 def remove(*, subscription: Subscription, actor: Actor, now: datetime, reason: str = "") -> SubscriptionDiscount | None:
     """End the discount with the running period, which keeps it. None where there is none to end."""
-    _require(subscription, actor)
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
         current = renew.lock_current(subscription, now=now, actor=actor, expected_version=None)
         ordinal = _ordinal(current, now)
@@ -106,11 +106,6 @@ def remove(*, subscription: Subscription, actor: Actor, now: datetime, reason: s
 def list_discounts(subscription: Subscription) -> list[SubscriptionDiscount]:
     """All there ever were, oldest first."""
     return list(SubscriptionDiscount.objects.filter(subscription=subscription).order_by("from_ordinal"))
-
-
-def _require(subscription: Subscription, actor: Actor) -> None:
-    if not actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization):
-        actors.require(actor, Act.SUBSCRIBE, subscription.organization)
 
 
 def _check(coupon: Coupon, current: Subscription, now: datetime) -> None:

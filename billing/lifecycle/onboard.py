@@ -59,9 +59,8 @@ def subscribe(
     lies in the past: a sandbox catches up at once, elsewhere the renewals are held until an operator lets them run.
     What was bought on an earlier subscription of the product comes along. Raises ``SubscriptionExists``.
     """
+    actors.require(actor, Act.SUBSCRIBE, organization)
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, organization)
-    if not is_operator:
-        actors.require(actor, Act.SUBSCRIBE, organization)
     start = _start(organization, starts_at, now, is_operator=is_operator)
     currency = fields.currency(currency or organization.currency)
     with transaction.atomic():

@@ -81,10 +81,8 @@ def withdraw(
 
 
 def _require(subscription: Subscription, actor: Actor) -> bool:
-    is_operator = actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
-    if not is_operator:
-        actors.require(actor, Act.SUBSCRIBE, subscription.organization)
-    return is_operator
+    actors.require(actor, Act.SUBSCRIBE, subscription.organization)
+    return actors.may(actor, Act.SUBSCRIPTIONS, subscription.organization)
 
 
 def _lock(subscription: Subscription, *, now: datetime, actor: Actor, expected_version: int | None) -> Subscription:

@@ -34,7 +34,7 @@ def list_mails(
     limit: int = 50,
 ) -> list[Mail]:
     """What was written to an organization, the last first."""
-    actors.require(actor, Act.READ, organization)
+    actors.require(actor, Act.MONEY, organization)
     found = Mail.objects.select_related("invoice").filter(organization=organization)
     if status is not None:
         found = found.filter(status=status)

@@ -126,7 +126,8 @@ _EVENTS = Export(
     ORDER BY event.subscription_id, event.occurred_at, event.id
     """,
 )
-EXPORTS = {"windows": _WINDOWS, "ledger": _LEDGER, "events": _EVENTS}
+LEDGER = "ledger"
+EXPORTS = {"windows": _WINDOWS, LEDGER: _LEDGER, "events": _EVENTS}
 FORMATS = ("csv", "jsonl")
 
 

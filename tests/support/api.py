@@ -14,7 +14,7 @@ from django.test import Client
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from billing.accounts import actors, operations
-from billing.accounts.actors import ORGANIZATION_KEY_ACTS, Act
+from billing.accounts.actors import ORGANIZATION_KEY_ACTS, SCOPES
 from billing.api import schema
 from billing.lifecycle import onboard
 from billing.models import (
@@ -145,7 +145,7 @@ def build() -> World:
         Api(operations.create_key(organization=each, name="k", scopes=ORGANIZATION_KEY_ACTS, actor=CLI)[1])
         for each in (acme, other)
     )
-    platform = Api(operations.create_key(organization=None, name="p", scopes=Act, actor=CLI)[1])
+    platform = Api(operations.create_key(organization=None, name="p", scopes=SCOPES, actor=CLI)[1])
     return World(acme, other, subscription, foreign, own, theirs, platform, Api())
 
 

@@ -97,7 +97,7 @@ def read_balance(
     *, organization: Organization, actor: Actor, before_sequence: int | None = None, currency: str, limit: int = 50
 ) -> list[BalanceEntry]:
     """Movements of the balance in one currency, newest first."""
-    actors.require(actor, Act.READ, organization)
+    actors.require(actor, Act.MONEY, organization)
     entries = BalanceEntry.objects.filter(organization=organization, currency=currency).select_related(
         "payment__invoice"
     )

@@ -84,13 +84,13 @@ def read_credit_note(*, reference: str, actor: Actor) -> CreditNote:
     note = queries.get_credit_note(reference)
     if not actors.is_visible(actor, note.organization):
         raise CreditNoteNotFound
-    actors.require(actor, Act.READ, note.organization)
+    actors.require(actor, Act.MONEY, note.organization)
     return note
 
 
 def read_credit_notes(*, invoice: Invoice, actor: Actor) -> list[CreditNote]:
     """The credit notes of an invoice that the actor may know of, first issued first."""
-    actors.require(actor, Act.READ, invoice.organization)
+    actors.require(actor, Act.MONEY, invoice.organization)
     return list(queries.credit_notes().filter(invoice=invoice).order_by("id"))
 
 

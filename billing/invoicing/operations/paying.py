@@ -113,7 +113,7 @@ def read_payments(*, invoice: Invoice, actor: Actor) -> list[Payment]:
     """Payments and refunds of an invoice, first booked first."""
     if not actors.is_visible(actor, invoice.organization):
         raise InvoiceNotFound
-    actors.require(actor, Act.READ, invoice.organization)
+    actors.require(actor, Act.MONEY, invoice.organization)
     return list(Payment.objects.filter(invoice=invoice).order_by("id"))
 
 

@@ -25,7 +25,7 @@ def read_invoice(*, reference: str, actor: Actor) -> Invoice:
     invoice = queries.get_invoice(reference)
     if not actors.is_visible(actor, invoice.organization):
         raise InvoiceNotFound
-    actors.require(actor, Act.READ, invoice.organization)
+    actors.require(actor, Act.MONEY, invoice.organization)
     (current,) = refresh([invoice])
     return current
 
@@ -41,7 +41,7 @@ def read_invoices(
 ) -> list[Invoice]:
     """A page of an organization's invoices, or for finance of everybody's (None), last drafted first, drafts as the
     books are now. ``status`` as in ``queries.list_invoices``."""
-    actors.require(actor, Act.INVOICES if organization is None else Act.READ, organization)
+    actors.require(actor, Act.INVOICES if organization is None else Act.MONEY, organization)
     return refresh(
         queries.list_invoices(
             organization_id=None if organization is None else organization.id,

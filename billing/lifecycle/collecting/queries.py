@@ -57,7 +57,7 @@ def list_dunnings(
     limit: int = 50,
 ) -> list[Collection]:
     """Collections of an organization that came to a dunning, the last begun first."""
-    actors.require(actor, Act.READ, organization)
+    actors.require(actor, Act.MONEY, organization)
     found = Collection.objects.filter(organization=organization, dunning_at__isnull=False)
     if is_open is not None:
         found = found.filter(closed_at__isnull=is_open)

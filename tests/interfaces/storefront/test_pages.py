@@ -202,8 +202,10 @@ def test_money_by_role(client: Client, organization: Organization, role: str, se
     invoice = issued_invoice(organization)
     signed_in(client, organization, role)
     page = text(client.get("/dashboard/acme/"))
-    for fragment in ("Plan allowance", "49.00 USD", str(invoice.number)):
+    for fragment in ("Last movements", "49.00 USD", str(invoice.number)):
         assert (fragment in page) == sees
+    # Credits are units to use, like the quotas, and no money.
+    assert "Plan allowance" in page
     assert ">Cases</h3>" in page
     assert client.get(f"/dashboard/acme/invoices/{invoice.id}/").status_code == (200 if sees else 403)
 
@@ -213,7 +215,8 @@ def test_money_by_role(client: Client, organization: Organization, role: str, se
     [
         ("finance", ["eu"], 200, True),
         ("finance", ["us"], 403, False),
-        ("support", ["*"], 200, False),
+        ("support", ["*"], 200, True),
+        ("catalog", ["*"], 200, False),
         ("", ["*"], 404, False),
     ],
 )
@@ -225,7 +228,7 @@ def test_staff_by_group_and_region(
         user.groups.add(Group.objects.get_or_create(name=group)[0])
     response = client.get("/dashboard/acme/")
     assert response.status_code == status
-    assert ("Plan allowance" in response.content.decode()) == sees
+    assert ("Last movements" in response.content.decode()) == sees
 
 
 def test_an_invoice_page_has_the_api_s_numbers(client: Client, organization: Organization) -> None:

@@ -11,7 +11,8 @@ from billing.models import Organization
 
 ACME = Organization(id=uuid4(), slug="acme", residency_region="eu")
 OTHER = Organization(id=uuid4(), slug="other", residency_region="us")
-CUSTOMER_ACTS = {"read", "usage", "subscribe", "preview", "keys", "webhooks"}
+CUSTOMER_ACTS = {"read", "money", "usage", "subscribe", "preview", "keys", "webhooks"}
+FINANCE_ACTS = {"read", "money", "preview", "subscribe", "subscriptions", "credits", "invoices"}
 
 
 def staff(*groups: str, regions: tuple[str, ...] = ("eu",)) -> Actor:
@@ -25,21 +26,24 @@ def member(role: str) -> Actor:
 ALLOWED = {
     "owner": (member("owner"), CUSTOMER_ACTS),
     "admin": (member("admin"), CUSTOMER_ACTS),
-    "finance role": (member("finance"), {"read", "preview"}),
+    "finance role": (member("finance"), {"read", "money", "preview"}),
     "member": (member("member"), {"read"}),
     "unknown role": (member("emperor"), set()),
-    "finance staff": (staff("finance"), {"read", "preview", "credits", "invoices"}),
-    "support staff": (staff("support"), {"read"}),
+    "finance staff": (staff("finance"), FINANCE_ACTS),
+    "support staff": (staff("support"), {"read", "money"}),
     "catalog staff": (staff("catalog"), {"read", "catalog"}),
-    "finance and catalog": (staff("finance", "catalog"), {"read", "preview", "credits", "invoices", "catalog"}),
-    "cleared everywhere": (staff("finance", regions=("*",)), {"read", "preview", "credits", "invoices"}),
+    "finance and catalog": (staff("finance", "catalog"), FINANCE_ACTS | {"catalog"}),
+    "cleared everywhere": (staff("finance", regions=("*",)), FINANCE_ACTS),
     "not cleared": (staff("finance", "support", regions=("us",)), set()),
     "cleared for nothing": (staff("finance", regions=()), set()),
     "superuser": (Actor(name="user:3", is_superuser=True), {act.value for act in Act}),
     "operator": (actors.operator("ada"), {act.value for act in Act}),
     "job": (actors.system("renew"), {act.value for act in Act}),
     "anonymous": (actors.ANONYMOUS, set()),
-    "own key": (Actor(name="key:1", organization_id=ACME.id, scopes=frozenset({"read", "usage"})), {"read", "usage"}),
+    "own key": (
+        Actor(name="key:1", organization_id=ACME.id, scopes=frozenset({"read", "usage"})),
+        {"read", "money", "usage"},
+    ),
     "foreign key": (Actor(name="key:2", organization_id=OTHER.id, scopes=frozenset({"read", "usage"})), set()),
     "platform key": (Actor(name="key:3", scopes=frozenset({"credits"})), {"credits"}),
 }
