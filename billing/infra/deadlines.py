@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from billing.infra import refusals
 
 # The least that libpq knows.
 CONNECT_SECONDS = 2
+SILENCE_SECONDS = 1.0
 
 _of_thread = threading.local()
 
@@ -57,18 +59,40 @@ def _hold(wrapper: BaseDatabaseWrapper, deadline: _Deadline) -> None:
         # Lost the last time; where no request ends, nobody else would drop it.
         wrapper.close()
     if wrapper.connection is not None and not wrapper.connection.closed:
-        deadline.watch(wrapper.connection)
+        try:
+            deadline.watch(wrapper.connection)
+        except (OSError, psycopg.Error):
+            # What cannot be watched is not waited for.
+            wrapper.close()
     usual = wrapper.get_new_connection
 
     def connect(params: dict[str, Any]) -> Any:
-        # Django connects anew when the rollback on a lost connection fails: not once more than there is time for.
-        if deadline.has_passed:
-            raise psycopg.OperationalError("the time to answer is over")
-        made = usual({**params, "connect_timeout": CONNECT_SECONDS})
+        # Django connects anew when the rollback on a lost connection fails: not once more than there is time for. And
+        # not each of those who wait in line behind this one, or the last of them would wait for all.
+        if deadline.has_passed or time.monotonic() < _silence.ends_at:
+            raise psycopg.OperationalError("the database did not answer in time")
+        try:
+            made = usual({**params, "connect_timeout": CONNECT_SECONDS})
+        except psycopg.errors.ConnectionTimeout:
+            _silence.note()
+            raise
         deadline.watch(made)
         return made
 
     vars(wrapper)["get_new_connection"] = connect
+
+
+class _Silence:
+    """When a database that did not answer is next worth a connection; of the whole process."""
+
+    def __init__(self) -> None:
+        self.ends_at = 0.0
+
+    def note(self) -> None:
+        self.ends_at = time.monotonic() + SILENCE_SECONDS
+
+
+_silence = _Silence()
 
 
 class _Deadline:
@@ -99,6 +123,7 @@ class _Deadline:
     def _pass(self) -> None:
         with self._lock:
             self.has_passed = True
+            _silence.note()
             for each in self._sockets:
                 _shut(each)
 
