@@ -132,7 +132,8 @@ def message(invoice: Invoice) -> dict[str, Any]:
 
 
 class _Taken(NamedTuple):
-    """What earlier invoices of a subscription and kind took: their highest occurrence, and which of them are void."""
+    """What earlier invoices of a subscription and kind took: their highest occurrence, and which of them were taken
+    back. A draft of a fee in advance that came to nothing is void, too, but was never out."""
 
     highest: int
     void: frozenset[int]
@@ -142,15 +143,16 @@ def _occurrences(derivations: Iterable[Derivation]) -> dict[tuple[UUID, str], _T
     rows = (
         Invoice.objects.filter(subscription_id__in={each.target.subscription_id for each in derivations})
         .filter(Q(status=InvoiceStatus.VOID) | ~Q(kind=InvoiceKind.CYCLE))
-        .values_list("subscription_id", "kind", "occurrence", "status")
+        .values_list("subscription_id", "kind", "occurrence", "status", "number")
     )
-    found: dict[tuple[UUID, str], list[tuple[int, str]]] = defaultdict(list)
-    for subscription_id, kind, occurrence, status in rows:
-        found[subscription_id, kind].append((occurrence, status))
+    found: dict[tuple[UUID, str], list[tuple[int, bool]]] = defaultdict(list)
+    for subscription_id, kind, occurrence, status, number in rows:
+        is_taken_back = status == InvoiceStatus.VOID and (kind == InvoiceKind.CYCLE or number is not None)
+        found[subscription_id, kind].append((occurrence, is_taken_back))
     return {
         key: _Taken(
             max(occurrence for occurrence, _ in each),
-            frozenset(occurrence for occurrence, status in each if status == InvoiceStatus.VOID),
+            frozenset(occurrence for occurrence, is_taken_back in each if is_taken_back),
         )
         for key, each in found.items()
     }

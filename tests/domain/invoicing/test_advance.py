@@ -113,6 +113,19 @@ def test_an_upgrade_is_asked_at_once_to_the_second(acme: Organization) -> None:
     assert doctor.verify() == []
 
 
+def test_an_upgrade_that_was_undone_keeps_no_later_one_waiting(acme: Organization) -> None:
+    subscription = join(acme)
+    to(acme, "2026-03-11")
+    for plan in ("large", "small"):
+        change_plan.change_now(subscription=subscription, plan_code=plan, actor=OPERATOR, now=at("2026-03-11"))
+    to(acme, "2026-03-12")
+    assert list(Invoice.objects.filter(status="void").values_list("kind", flat=True)) == ["change"]
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-03-12"))
+    to(acme, "2026-03-12 00:00:01")
+    assert [each.status for each in invoices("change")] == ["issued", "issued"]
+    assert not Invoice.objects.filter(status="draft").exists()
+
+
 def test_a_change_for_less_is_given_back_on_the_next_invoice(acme: Organization) -> None:
     subscription = join(acme, "large")
     to(acme, "2026-03-16")
