@@ -1,3 +1,4 @@
+from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
@@ -8,3 +9,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("billing.observability")),
     path("", include("marketplace.urls")),
 ]
+
+if apps.is_installed("examples.casework"):
+    urlpatterns.append(path("api/v1/", include("examples.casework.urls")))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from billing.kernel import guardrails
 from billing.kernel.decimals import ZERO, plain
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Offer:
     service: str = ""
     guardrail_flags: tuple[str, ...] = ()
     payload: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # No spelling of a flag may slip past a plan's rule for it.
+        if self.guardrail_flags:
+            object.__setattr__(self, "guardrail_flags", guardrails.in_order(self.guardrail_flags))
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the content: "1" equals "1.000", and the time counts only if the caller sent one.

@@ -1,6 +1,7 @@
 """The test suite: real PostgreSQL and Valkey, but no static build, fast password hashing and mail kept in memory."""
 
 from billing_project.settings.base import *
+from billing_project.settings.base import INSTALLED_APPS
 
 SECRET_KEY = "key-of-the-test-suite"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
@@ -8,6 +9,7 @@ BILLING_ENVIRONMENT = "sandbox"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 BILLING_MAIL_ENABLED = True
+INSTALLED_APPS = [*INSTALLED_APPS, "examples.casework"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
