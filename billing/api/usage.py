@@ -17,7 +17,10 @@ from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.problems import FieldError, Refused, invalid_field
 from billing.api.wire import Instant, Nothing, Quantity, Request
 from billing.infra import idempotency
+from billing.kernel.guardrails import FLAGS_MAX
+from billing.metering import flagging
 from billing.metering import queries as metering_queries
+from billing.metering.flagging import Guardrail
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization
 from billing.reporting import representations
@@ -32,7 +35,8 @@ CLOUD_EVENTS = "application/cloudevents-batch+json"
 Reference = Annotated[str, Meta(min_length=1, max_length=120)]
 Code = Annotated[str, Meta(min_length=1, max_length=60)]
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
-Flags = Annotated[list[Code], Meta(max_length=20)]
+Flags = Annotated[list[Code], Meta(max_length=FLAGS_MAX)]
+Guardrails = Annotated[list[Guardrail], Meta(max_length=FLAGS_MAX)]
 
 
 class UsageItem(Request, frozen=True):
@@ -46,6 +50,7 @@ class UsageItem(Request, frozen=True):
     occurred_at: Instant | None = None
     service: Annotated[str, Meta(max_length=60)] = ""
     guardrail_flags: Flags = []
+    guardrails: Guardrails = []
     payload: dict[str, Any] | None = None
 
 
@@ -60,6 +65,7 @@ class CloudEventData(Request, frozen=True):
     quantity: Quantity
     service: Annotated[str, Meta(max_length=60)] = ""
     guardrail_flags: Flags = []
+    guardrails: Guardrails = []
     payload: dict[str, Any] | None = None
 
 
@@ -184,8 +190,7 @@ def _plain(item: UsageItem, path: str, reference: str | None, reference_field: s
         key=item.idempotency_key,
         occurred_at=item.occurred_at,
         service=item.service,
-        guardrail_flags=item.guardrail_flags,
-        payload=wire.free_form(item.payload, f"{path}payload"),
+        **_annotated(item, path),
     )
 
 
@@ -200,9 +205,29 @@ def _cloud(event: CloudEvent, path: str) -> _Item:
         key=event.id,
         occurred_at=event.time,
         service=event.data.service,
-        guardrail_flags=event.data.guardrail_flags,
-        payload=wire.free_form(event.data.payload, f"{path}data.payload"),
+        **_annotated(event.data, f"{path}data."),
     )
+
+
+class _Annotated(TypedDict):
+    guardrail_flags: Sequence[str]
+    payload: dict[str, Any] | None
+
+
+def _annotated(item: UsageItem | CloudEventData, path: str) -> _Annotated:
+    """The flags by themselves and those of annotations, which are kept in the payload beside what else is in it."""
+    payload = wire.free_form(item.payload, f"{path}payload")
+    if not item.guardrails:
+        return {"guardrail_flags": item.guardrail_flags, "payload": payload}
+    raised = flagging.read(item.guardrails, path=f"{path}guardrails")
+    if payload is not None and flagging.PAYLOAD_KEY in payload:
+        raise invalid_field(
+            f"{path}payload.guardrails", "contradiction", "is where guardrails are kept: give one of them"
+        )
+    flags = {*item.guardrail_flags, *flagging.flags_of(raised)}
+    if len(flags) > FLAGS_MAX:
+        raise invalid_field(f"{path}guardrails", "too_long", f"are more than {FLAGS_MAX} flags together")
+    return {"guardrail_flags": sorted(flags), "payload": (payload or {}) | (flagging.payload_of(raised) or {})}
 
 
 def _organizations(call: Call[UsageRequest, Nothing], items: Sequence[_Item]) -> list[Organization]:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "posture": "Plan, limits, use, credits and next renewal on one screen.",
     "quota": "Ask whether a use would be admitted.",
     "usage": "Record, show, take back and import use.",
+    "guardrails": "Held debits: list, clear, reject; use by flag.",
     "credits": "Show, adjust and void credits, read the ledger.",
     "coupons": "Create, list and retire coupons.",
     "invoices": "Draft, issue, show, settle and void invoices.",

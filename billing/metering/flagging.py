@@ -40,15 +40,15 @@ class Guardrail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 Raised = str | Mapping[str, Any] | Guardrail
 
 
-def read(raised: Iterable[Raised]) -> tuple[Guardrail, ...]:
+def read(raised: Iterable[Raised], *, path: str = PAYLOAD_KEY) -> tuple[Guardrail, ...]:
     """Check annotations (a bare code will do) and bring their codes into one spelling.
 
     Raises ``GuardrailInvalid`` for an unknown field or severity, a code that is none, text too long, and too many.
     """
     items = list(raised)
     if len(items) > FLAGS_MAX:
-        raise GuardrailInvalid(f"At most {FLAGS_MAX} guardrails fit an event.", field=PAYLOAD_KEY)
-    return tuple(_read(item, f"{PAYLOAD_KEY}[{index}]") for index, item in enumerate(items))
+        raise GuardrailInvalid(f"At most {FLAGS_MAX} guardrails fit an event.", field=path)
+    return tuple(_read(item, f"{path}[{index}]") for index, item in enumerate(items))
 
 
 def flags_of(read_before: Iterable[Guardrail]) -> tuple[str, ...]:
