@@ -106,6 +106,12 @@ class NothingToCredit(errors.Conflict):
     code = "nothing_to_credit"
 
 
+class InvoicePeriodClosed(errors.Conflict):
+    """An invoice of fees in advance, whose period has its own invoice out already: credit it."""
+
+    code = "invoice_period_closed"
+
+
 class InvoiceFrozen(errors.Conflict):
     """The invoice is issued: nothing about it changes any more."""
 

@@ -6,7 +6,13 @@ from datetime import datetime
 
 from billing.accounts.actors import Actor
 from billing.invoicing import balance, settlement
-from billing.invoicing.errors import InvoiceHasCreditNotes, InvoiceHasPayments, InvoicePaid, InvoiceWrittenOff
+from billing.invoicing.errors import (
+    InvoiceHasCreditNotes,
+    InvoiceHasPayments,
+    InvoicePaid,
+    InvoicePeriodClosed,
+    InvoiceWrittenOff,
+)
 from billing.invoicing.operations import moving
 from billing.models import BalanceKind, Invoice, InvoiceKind, InvoiceStatus, SubscriptionPeriod
 
@@ -18,7 +24,7 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
     period stays charged to it, and what was recorded meanwhile stays on the later period that it went to. So each
     event is on exactly one invoice that is not void. What the customer's balance paid goes back to it. Voiding a void
     invoice returns it unchanged. Raises ``InvoicePaid``, ``InvoiceWrittenOff``, ``InvoiceHasPayments``,
-    ``InvoiceHasCreditNotes``, ``SettlementInvalid`` without a reason, ``Busy``.
+    ``InvoiceHasCreditNotes``, ``InvoicePeriodClosed``, ``SettlementInvalid`` without a reason, ``Busy``.
     """
     text = moving.checked_reason(reason)
     with moving.locked(invoice, actor=actor) as stored:
@@ -33,8 +39,12 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
             raise InvoiceHasCreditNotes("Part of this invoice is credited: credit the rest.")
         if standing.paid_minor != standing.from_balance_minor:
             raise InvoiceHasPayments("Part of this invoice is paid: refund that first, or credit the rest.")
+        is_issued = stored.status == InvoiceStatus.ISSUED
+        if is_issued and stored.kind == InvoiceKind.CHANGE and stored.period and stored.period.closed_at is not None:
+            # Its fee would be on no invoice: none of that period is still to come.
+            raise InvoicePeriodClosed("The invoice of its period is out: credit this one instead.")
         # Of the other kinds, the period stays closed as long as its own invoice is out.
-        if stored.status == InvoiceStatus.ISSUED and stored.kind == InvoiceKind.CYCLE and stored.period_id:
+        if is_issued and stored.kind == InvoiceKind.CYCLE and stored.period_id:
             SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=None)
         if standing.from_balance_minor:
             balance.give(

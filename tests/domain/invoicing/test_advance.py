@@ -12,6 +12,8 @@ from billing.accounts.actors import SYSTEM
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
 from billing.invoicing import operations as invoicing
+from billing.invoicing import settlement
+from billing.invoicing.errors import InvoicePeriodClosed
 from billing.lifecycle import agenda, cancel, change_plan, clock, onboard, pause, pending
 from billing.models import Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
 from billing.reporting import doctor
@@ -208,6 +210,26 @@ def test_a_void_brings_both_periods_again(acme: Organization) -> None:
     assert again.issue_due_at is None
 
 
+def test_a_fee_in_advance_is_taken_back_until_its_period_is_invoiced(acme: Organization) -> None:
+    join(acme)
+    to(acme, "2026-03-02")
+    (first,) = invoices()
+    invoicing.void(invoice=first, actor=SYSTEM, reason="wrong address", now=at("2026-03-02"))
+    to(acme, "2026-04-02")
+    (cycle,) = invoices()
+    assert [amount for _, amount in told(cycle)] == [3000, 3000]
+    # An upgrade's, once the cycle is out.
+    subscription = Subscription.objects.get()
+    to(acme, "2026-04-11")
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-04-11"))
+    # After a void it is a human who issues.
+    change = invoicing.issue(invoice=invoices("change")[-1], actor=SYSTEM, now=at("2026-04-11"))
+    to(acme, "2026-05-02")
+    with pytest.raises(InvoicePeriodClosed):
+        invoicing.void(invoice=change, actor=SYSTEM, reason="wrong address", now=at("2026-05-02"))
+    assert doctor.verify() == []
+
+
 def periods(*ordinals: int) -> list[SubscriptionPeriod]:
     return [SubscriptionPeriod.objects.get(ordinal=each) for each in ordinals]
 
@@ -232,6 +254,9 @@ def test_over_all_invoices_each_stretch_costs_its_seconds(acme: Organization, se
     for _ in range(chance.randint(3, 9)):
         now += timedelta(seconds=chance.choice([1, 3600, 86400 * 3, 86400 * 11, 86400 * 26]) + chance.randint(0, 99))
         clock.advance(organization=acme, to=now, actor=OPERATOR)
+        for invoice in Invoice.objects.filter(status="issued"):
+            due = settlement.due_minor(invoice)
+            invoicing.pay(invoice=invoice, amount_minor=due, reference=str(invoice.id), actor=OPERATOR, now=now)
         subscription.refresh_from_db()
         if paused or chance.random() < 0.2:
             (pause.resume if paused else pause.pause)(subscription=subscription, actor=OPERATOR, now=now)
