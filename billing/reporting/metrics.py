@@ -164,6 +164,20 @@ def _mails(_: datetime) -> Iterable[Metric]:
     yield _gauge("billing_mails_unsent", "E-mail that waits, or was given up.", ["status"], list(counts.items()))
 
 
+def _debit_holds(now: datetime) -> Iterable[Metric]:
+    ((waiting, oldest),) = _query(
+        """
+        SELECT count(*), min(hold.held_at)
+        FROM usage_debit_holds AS hold
+        JOIN organizations AS organization ON organization.id = hold.organization_id AND NOT organization.is_sandbox
+        WHERE NOT EXISTS (SELECT FROM usage_debit_resolutions AS done WHERE done.hold_id = hold.event_id)
+        """
+    )
+    age = max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
+    yield _gauge("billing_debits_held", "Debits that a guardrail holds, sandboxes left out.", [], [(waiting,)])
+    yield _gauge("billing_debits_held_oldest_seconds", "Age of the oldest of them.", [], [(age,)])
+
+
 def _credits(_: datetime) -> Iterable[Metric]:
     rows = _query(
         """
@@ -238,6 +252,7 @@ _SOURCES: tuple[Callable[[datetime], Iterable[Metric]], ...] = (
     _drafts,
     _collecting,
     _mails,
+    _debit_holds,
     _credits,
     _overdue,
     _invariants,
