@@ -18,6 +18,7 @@ urlpatterns = [
     path("logout", LogoutView.as_view(), name="logout"),
     path("dashboard/", views.dashboard_start, name="dashboard-start"),
     path("dashboard/<slug:slug>/", views.organization_dashboard, name="dashboard"),
+    path("dashboard/<slug:slug>/guardrails/", views.guardrails_report, name="guardrails"),
     path("dashboard/<slug:slug>/invoices/<uuid:invoice_id>/", views.invoice, name="invoice"),
     path("payments/portal/<str:token>", payments.portal, name="payment-portal"),
     path("payments/portal/<str:token>/charges/<uuid:charge_id>", payments.decide, name="payment-decide"),

@@ -19,7 +19,7 @@ from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.kernel.errors import Forbidden, NotFound
 from billing.models import User
-from marketplace import dashboard, invoices, storefront
+from marketplace import dashboard, guardrails, invoices, storefront
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -83,6 +83,20 @@ def invoice(request: HttpRequest, slug: str, invoice_id: UUID) -> HttpResponse:
         organization=accounts_queries.get_organization(slug), invoice_id=invoice_id, actor=_actor(request)
     )
     return render(request, "marketplace/invoice.html", {"page": shown})
+
+
+@never_cache
+@login_required
+@page
+def guardrails_report(request: HttpRequest, slug: str) -> HttpResponse:
+    """Use by guardrail flag in one month, and debits that wait."""
+    shown = guardrails.guardrails_page(
+        organization=accounts_queries.get_organization(slug),
+        month=request.GET.get("month", ""),
+        actor=_actor(request),
+        now=timezone.now(),
+    )
+    return render(request, "marketplace/guardrails.html", {"page": shown})
 
 
 def _actor(request: HttpRequest) -> actors.Actor:

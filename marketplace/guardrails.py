@@ -1,0 +1,131 @@
+"""Use by guardrail flag as a page shows it: one calendar month of one organization, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from billing.accounts import actors
+from billing.accounts import queries as accounts_queries
+from billing.accounts.actors import Act, Actor
+from billing.kernel.periods import Cadence, calendar_window
+from billing.models import Organization
+from billing.reporting import guardrails
+from billing.reporting.guardrails import Row
+from marketplace import wording
+from marketplace.wording import Moment
+
+HOLDS_SHOWN_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """``flags`` is empty for use without one; ``is_total`` for all of a meter."""
+
+    meter: str
+    flags: tuple[str, ...]
+    is_total: bool
+    events: str
+    quantity: str
+    overage: str
+    credits: str
+    held: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    meter: str
+    flags: tuple[str, ...]
+    quantity: str
+    overage: str
+    credits: str
+    held_at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailsPage:
+    """``month_before`` and ``month_after`` are like ``2026-03``; the latter is empty in the month that runs."""
+
+    slug: str
+    organization: str
+    month: str
+    month_before: str
+    month_after: str
+    starts_at: str
+    ends_at: str
+    rows: tuple[UseRow, ...]
+    holds: tuple[HoldRow, ...]
+
+
+def guardrails_page(*, organization: Organization, month: str, actor: Actor, now: datetime) -> GuardrailsPage:
+    """Raises ``OrganizationNotFound`` or ``Forbidden`` where ``actor`` may not read ``organization``.
+
+    A ``month`` that is none, or one to come, is the one that runs.
+    """
+    actors.require(actor, Act.READ, organization)
+    zone = ZoneInfo(organization.zone)
+    at = accounts_queries.now_for(organization, now)
+    window = calendar_window(Cadence.MONTHLY, min(_within(month, zone) or at, at), zone)
+    found = guardrails.report(organization, starts_at=window.starts_at, ends_at=window.ends_at)
+    holds = guardrails.list_holds(organization, state="open", limit=HOLDS_SHOWN_MAX)
+    first = window.starts_at.astimezone(zone).date()
+    return GuardrailsPage(
+        slug=organization.slug,
+        organization=organization.name,
+        month=f"{first:%B %Y}",
+        month_before=f"{first - timedelta(days=1):%Y-%m}",
+        month_after="" if window.ends_at > at else f"{first + timedelta(days=31):%Y-%m}",
+        starts_at=window.starts_at.isoformat().replace("+00:00", "Z"),
+        ends_at=window.ends_at.isoformat().replace("+00:00", "Z"),
+        rows=tuple(
+            row
+            for total in found.totals
+            for row in (
+                *(_row(each, is_total=False) for each in found.rows if each.meter == total.meter),
+                _row(total, is_total=True),
+            )
+        ),
+        holds=tuple(
+            HoldRow(
+                wording.name(hold.event.meter_id),
+                tuple(hold.flags),
+                wording.number(hold.event.quantity),
+                wording.number(hold.overage),
+                wording.number(hold.credits_due),
+                wording.moment(hold.held_at, zone),
+            )
+            for hold in holds
+        ),
+    )
+
+
+def _row(row: Row, *, is_total: bool) -> UseRow:
+    figures = row.figures
+    held = [
+        f"{wording.number(amount)} {what}"
+        for amount, what in ((figures.held_overage, "beyond"), (figures.held_credits, "credits"))
+        if amount
+    ]
+    return UseRow(
+        meter=wording.name(row.meter),
+        flags=row.flags,
+        is_total=is_total,
+        events=f"{figures.events:,}",
+        quantity=wording.number(figures.quantity),
+        overage=wording.number(figures.overage),
+        credits=wording.number(figures.credits_due),
+        held=", ".join(held),
+    )
+
+
+def _within(month: str, zone: ZoneInfo) -> datetime | None:
+    """An instant in the middle of a month like ``2026-03``."""
+    year, _, number = month.partition("-")
+    if not (len(year) == 4 and len(number) == 2 and (year + number).isascii() and (year + number).isdigit()):
+        return None
+    try:
+        day = date(int(year), int(number), 15)
+    except ValueError:
+        return None
+    return datetime(day.year, day.month, day.day, 12, tzinfo=zone) if 1970 <= day.year <= 2199 else None
