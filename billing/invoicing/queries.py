@@ -19,8 +19,10 @@ from billing.models import (
     InvoiceKind,
     InvoiceLine,
     InvoiceStatus,
+    LineCharge,
     Payment,
     PeriodKind,
+    PlanSpan,
     Status,
     SubscriptionPeriod,
     UsageCharge,
@@ -176,15 +178,30 @@ def iterate_due(now: datetime) -> Iterator[UUID]:
         status=InvoiceStatus.VOID
     )
     charged = UsageCharge.objects.filter(billed_period_id=OuterRef("pk"))
+    ever_drafted = Invoice.objects.filter(period_id=OuterRef("pk"), kind=InvoiceKind.CYCLE)
+    asked_after = PlanSpan.objects.filter(
+        Q(ends_at__isnull=True) | Q(ends_at__gt=OuterRef("ends_at")),
+        subscription_id=OuterRef("subscription_id"),
+        starts_at__lte=OuterRef("ends_at"),
+        plan__base_fee_timing=BaseFeeTiming.ADVANCE,
+    )
+    paid_ahead = InvoiceLine.objects.filter(
+        invoice__subscription_id=OuterRef("subscription_id"),
+        invoice__status__in=[InvoiceStatus.ISSUED, InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE],
+        charge=LineCharge.BASE,
+        starts_at=OuterRef("starts_at"),
+        amount_minor__gt=0,
+    )
     return (
         SubscriptionPeriod.objects.filter(~Exists(drafted), ends_at__lte=now, closed_at__isnull=True)
         .filter(
             Q(kind=PeriodKind.REGULAR, subscription__ended_at__isnull=True)
             | Q(kind=PeriodKind.REGULAR, subscription__ended_at__gt=F("starts_at"))
-            # A trial that was followed by a period whose fee is due in advance.
-            | Q(kind=PeriodKind.TRIAL, subscription__plan__base_fee_timing=BaseFeeTiming.ADVANCE)
-            & Q(subscription__ended_at__isnull=True)
+            # A trial that was followed by a period whose fee is due in advance; once, whatever became of its draft.
+            | Q(kind=PeriodKind.TRIAL) & Exists(asked_after) & ~Exists(ever_drafted)
             | Exists(charged)
+            # Left in its first instant, after its fee was billed in advance.
+            | Q(subscription__ended_at__lte=F("starts_at")) & Exists(paid_ahead)
         )
         .filter(organization__is_sandbox=False)
         .exclude(subscription__status=Status.INCOMPLETE)

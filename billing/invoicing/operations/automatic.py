@@ -15,7 +15,7 @@ from billing.invoicing import bounds, drafts, queries
 from billing.invoicing.errors import InvoiceFrozen, InvoiceVoid, NothingToBill
 from billing.invoicing.operations import drafting, issuing, moving
 from billing.kernel.errors import BillingError, Busy, InvariantViolation
-from billing.models import Invoice, InvoiceKind, InvoiceStatus
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, PeriodKind
 
 ISSUING = system("issue")
 
@@ -91,7 +91,7 @@ def _issue(invoice_id: UUID, *, now: datetime, actor: Actor) -> Invoice:
 def _discard(invoice_id: UUID, refusal: NothingToBill, *, now: datetime, actor: Actor) -> Invoice:
     """What a fee in advance or late use came to is on another invoice by now."""
     draft = queries.get_invoice(str(invoice_id))
-    if draft.kind == InvoiceKind.CYCLE:
+    if draft.kind == InvoiceKind.CYCLE and (draft.period is None or draft.period.kind != PeriodKind.TRIAL):
         return _park(invoice_id, f"NothingToBill: {refusal}", now=now, actor=actor)
     moving.audit_of(draft, "invoice.void", actor=actor, reason=refusal.message, was=draft.status)
     moving.move(draft, InvoiceStatus.VOID, now=now)

@@ -218,5 +218,5 @@ def _refuse_unwanted(derivation: drafts.Derivation) -> None:
     """Fees in advance are asked for in the middle of a period; what they come to less is left to its end."""
     if derivation.target.claim.kind == InvoiceKind.CHANGE and derivation.subtotal_minor <= 0:
         raise NothingToBill("No fee is due in advance.")
-    if derivation.target.claim.kind == InvoiceKind.FINAL and not derivation.lines:
-        raise NothingToBill("All use of the ended subscription is billed.")
+    if not derivation.lines:
+        raise NothingToBill("All that it could ask is on other invoices.")

@@ -12,7 +12,7 @@ from billing.accounts.actors import SYSTEM
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
 from billing.invoicing import operations as invoicing
-from billing.invoicing import settlement
+from billing.invoicing import queries, settlement
 from billing.invoicing.errors import InvoicePeriodClosed
 from billing.lifecycle import agenda, cancel, change_plan, clock, onboard, pause, pending
 from billing.models import Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
@@ -169,6 +169,30 @@ def test_a_trial_is_followed_by_the_first_fee(acme: Organization) -> None:
     assert (first.kind, [amount for _, amount in told(first)]) == ("cycle", [3000])
     assert first.lines.get().starts_at == at("2026-03-15")
     assert doctor.verify() == []
+
+
+def test_an_upgrade_right_after_a_trial_leaves_its_own_draft_nothing_to_ask(acme: Organization) -> None:
+    subscription = join(acme, "trial")
+    to(acme, "2026-03-15 01:00:00")
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-03-15 01:00:00"))
+    to(acme, "2026-03-17")
+    assert [(each.kind, each.status) for each in Invoice.objects.order_by("kind")] == [
+        ("change", "issued"),
+        ("cycle", "void"),
+    ]
+    Organization.objects.update(is_sandbox=False, clock_at=None)
+    assert list(queries.iterate_due(at("2026-03-18"))) == []
+    assert doctor.verify() == []
+
+
+def test_a_trial_that_goes_on_in_arrears_is_never_due(acme: Organization) -> None:
+    subscription = join(acme, "trial")
+    to(acme, "2026-03-10")
+    change_plan.change_now(subscription=subscription, plan_code="arrears", actor=OPERATOR, now=at("2026-03-10"))
+    to(acme, "2026-03-16")
+    change_plan.change_now(subscription=subscription, plan_code="large", actor=OPERATOR, now=at("2026-03-16"))
+    Organization.objects.update(is_sandbox=False, clock_at=None)
+    assert list(queries.iterate_due(at("2026-03-18"))) == []
 
 
 def test_from_arrears_to_advance_and_back(acme: Organization) -> None:
