@@ -13,6 +13,7 @@ from billing.api import urls
 from billing.api.endpoint import ApiView
 from billing.catalog import queries as catalog_queries
 from billing.models import Plan
+from examples.casework import urls as casework_urls
 from tests.support.api import Api, World
 
 
@@ -168,7 +169,8 @@ def test_every_endpoint_is_in_the_document(world: World) -> None:
     served = json.loads(response.content)
     assert served["openapi"] == "3.1.0"
     ids = [each["operationId"] for methods in served["paths"].values() for each in methods.values()]
-    views = [view for each in urls.urlpatterns if (view := getattr(each.callback, "cls", None)) is not None]
+    patterns = (*urls.urlpatterns, *casework_urls.urlpatterns)
+    views = [view for each in patterns if (view := getattr(each.callback, "cls", None)) is not None]
     assert len(ids) == len(set(ids)) == sum(len(view.handlers) for view in views if issubclass(view, ApiView))
 
 
