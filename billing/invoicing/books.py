@@ -195,11 +195,13 @@ class PeriodBooks:
 
     @property
     def is_billable(self) -> bool:
-        """False for a trial, or a period never lived in, without chargeable use or a fee in advance for what follows:
-        these get no invoice."""
+        """False for a trial, or a period never lived in, without chargeable use, a fee in advance for what follows, or
+        one of its own to give back: these get no invoice."""
         has_base = not self.is_trial and self.served.ends_at > self.served.starts_at
         is_ahead = self.ahead is not None and any(stretch.terms.in_advance for stretch in self.ahead.stretches)
-        return has_base or is_ahead or any(charge.overage or charge.credit_deficit for charge in self.charges)
+        gives_back = any(part.fee and part.fee.seconds and part.ordinal == self.period.ordinal for part in self.billed)
+        has_use = any(charge.overage or charge.credit_deficit for charge in self.charges)
+        return has_base or is_ahead or gives_back or has_use
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What keeps an invoice from going out by itself: it bills something twice, or is far above all before it.
 
 The first is asked of the stored lines and of the books, not of what derived them: it is there for the day that the
-derivation is wrong.
+derivation is wrong. Use that was taken back, which an open period is still to give back, stands until then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ FROM touched JOIN standing ON standing.charge = 'overage'
 GROUP BY touched.id, touched.ordinal, standing.meter
 HAVING sum(standing.quantity) > (
     SELECT coalesce(sum(charge.overage), 0) FROM billing_usage_charges AS charge
-    WHERE charge.service_period_id = touched.id AND charge.meter = standing.meter)
+    JOIN subscription_periods AS billed ON billed.id = charge.billed_period_id
+    WHERE charge.service_period_id = touched.id AND charge.meter = standing.meter
+        AND (charge.overage > 0 OR billed.closed_at IS NOT NULL OR billed.id = %(period)s))
 ORDER BY 1, 2 LIMIT 1
 """
 
@@ -51,7 +53,9 @@ ORDER BY 1, 2 LIMIT 1
 def doubled(invoice: Invoice) -> str | None:
     """What of ``invoice``, as stored, is more than was lived or used, counting all issued invoices; None if nothing."""
     with connection.cursor() as cursor:
-        cursor.execute(_DOUBLED, {"subscription": invoice.subscription_id, "invoice": invoice.id})
+        cursor.execute(
+            _DOUBLED, {"subscription": invoice.subscription_id, "invoice": invoice.id, "period": invoice.period_id}
+        )
         row = cursor.fetchone()
     if row is None:
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from billing.invoicing.books import Discount, Life, LineDraft, PeriodBooks, PlanTerms
+from billing.invoicing.books import BilledPart, Discount, Life, LineDraft, PeriodBooks, PlanTerms
 from billing.invoicing.rating import Billed
 from billing.kernel.decimals import EXACT, ZERO
 
@@ -28,7 +28,7 @@ def off(books: PeriodBooks, life: Life, discount: Discount, lines: Iterable[Line
     """The discount of ``life`` on the invoice of ``books``, whose other lines are ``lines``; None where it adds
     nothing. Over all invoices the discount of a service period is its share of the whole, rounded once, half to even,
     and never more than the whole: so no total turns negative by it."""
-    if not discount.covers(life.service.ordinal) or not life.stretches:
+    if not discount.covers(life.service.ordinal):
         return None
     billed = [part for part in books.billed if part.ordinal == life.service.ordinal]
     base_minor = sum(part.amount_minor for part in billed if part.charge != "discount") + sum(
@@ -39,8 +39,14 @@ def off(books: PeriodBooks, life: Life, discount: Discount, lines: Iterable[Line
     amount_minor = -_share(discount, base_minor) - so_far.amount_minor
     if not amount_minor:
         return None
-    last = max(life.stretches, key=lambda stretch: stretch.starts_at)
-    return Off(last.terms, base_minor, amount_minor, so_far)
+    return Off(_terms(books, life, before), base_minor, amount_minor, so_far)
+
+
+def _terms(books: PeriodBooks, life: Life, before: Sequence[BilledPart]) -> PlanTerms:
+    """The last plan in force. A period never lived in had none: what it gives back was billed under one."""
+    if life.stretches:
+        return max(life.stretches, key=lambda stretch: stretch.starts_at).terms
+    return books.plans[before[-1].plan_code, before[-1].plan_version]
 
 
 def _share(discount: Discount, base_minor: int) -> int:

@@ -57,7 +57,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a claim is about: its subscription and period, their state, and the books."""
+    """What a claim is about: its subscription and period, their state, and the books. It ``ends_at`` the period's end,
+    or where the subscription ended: a period that ended in its first instant keeps its own end."""
 
     claim: Claim
     organization_id: UUID
@@ -193,7 +194,7 @@ def _target(claim: Claim, period: SubscriptionPeriod, loaded: _Loaded, carried: 
         subscription_id=period.subscription_id,
         subscription_status=subscription.status,
         period_id=period.id,
-        ends_at=period.ends_at,
+        ends_at=life.served.ends_at,
         closed_at=period.closed_at,
         tax=_tax(getattr(period.organization, "billing_profile", None)),
         books=PeriodBooks(

@@ -209,8 +209,11 @@ def draft_advance(subscription: Subscription, *, at: datetime) -> None:
 
 def draft_ended(subscription: Subscription, *, now: datetime) -> list[Happening]:
     """Draft the invoice of the period that a cancellation or a change of rhythm just cut short: in a sandbox no sweep
-    would. One that cannot be drafted keeps nobody from leaving."""
-    ended = queries.find_last_ended_period(subscription, now)
+    would. One that was left in its first instant keeps its end, and is drafted for the fee that was paid for it. One
+    that cannot be drafted keeps nobody from leaving."""
+    last = queries.find_last_period(subscription)
+    is_unlived = last is not None and subscription.ended_at is not None and subscription.ended_at <= last.starts_at
+    ended = last if is_unlived else queries.find_last_ended_period(subscription, now)
     if ended is None:
         return []
     try:

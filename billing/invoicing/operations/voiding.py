@@ -13,7 +13,7 @@ from billing.invoicing.errors import (
     InvoicePeriodClosed,
     InvoiceWrittenOff,
 )
-from billing.invoicing.operations import moving
+from billing.invoicing.operations import drafting, moving
 from billing.models import BalanceKind, Invoice, InvoiceKind, InvoiceStatus, SubscriptionPeriod
 
 
@@ -22,9 +22,10 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
 
     The period it billed is open again, whatever came after it, and is drafted anew: the use that is charged to the
     period stays charged to it, and what was recorded meanwhile stays on the later period that it went to. So each
-    event is on exactly one invoice that is not void. What the customer's balance paid goes back to it. Voiding a void
-    invoice returns it unchanged. Raises ``InvoicePaid``, ``InvoiceWrittenOff``, ``InvoiceHasPayments``,
-    ``InvoiceHasCreditNotes``, ``InvoicePeriodClosed``, ``SettlementInvalid`` without a reason, ``Busy``.
+    event is on exactly one invoice that is not void. A final invoice is drafted anew at once. What the customer's
+    balance paid goes back to it. Voiding a void invoice returns it unchanged. Raises ``InvoicePaid``,
+    ``InvoiceWrittenOff``, ``InvoiceHasPayments``, ``InvoiceHasCreditNotes``, ``InvoicePeriodClosed``,
+    ``SettlementInvalid`` without a reason, ``Busy``.
     """
     text = moving.checked_reason(reason)
     with moving.locked(invoice, actor=actor) as stored:
@@ -57,6 +58,9 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
             )
         moving.audit_of(stored, "invoice.void", actor=actor, reason=text, was=stored.status)
         moving.move(stored, InvoiceStatus.VOID, now=now)
+        if stored.kind == InvoiceKind.FINAL and stored.period and stored.period.closed_at is not None:
+            # The sweep looks for cycle invoices, and for finals only for a while after the end.
+            drafting.draft_finals(period_ids=[stored.period.id], actor=actor, now=now)
         return stored
 
 

@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from billing.catalog import parsing
 from billing.invoicing import operations as invoicing
 from billing.invoicing import queries, settlement
 from billing.invoicing.errors import InvoicePeriodClosed
-from billing.lifecycle import agenda, cancel, change_plan, clock, onboard, pause, pending
+from billing.lifecycle import agenda, cancel, change_plan, clock, coupons, discounts, onboard, pause, pending
 from billing.models import Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
 from billing.reporting import doctor
 from tests.support import factories
@@ -315,3 +316,47 @@ def test_the_agenda_has_nothing_left(acme: Organization) -> None:
         source.next_due(acme.id) is None or source.next_due(acme.id) > at("2026-05-20")  # type: ignore[operator]
         for source in agenda.SOURCES
     )
+
+
+@pytest.mark.parametrize("is_issued", [True, False])
+def test_whoever_leaves_in_the_first_instant_pays_nothing(acme: Organization, is_issued: bool) -> None:
+    subscription = onboard.subscribe(organization=acme, plan_code="small", actor=OPERATOR, now=at("2026-03-01"))
+    coupons.create(code="HALF", name="Half", percent=Decimal(50), actor=OPERATOR, now=at("2026-03-01"))
+    discounts.redeem(subscription=subscription, code="HALF", actor=OPERATOR, now=at("2026-03-01"))
+    if is_issued:
+        (first,) = invoices("change")
+        invoicing.issue(invoice=first, actor=OPERATOR, now=at("2026-03-01"))
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-03-01"))
+    to(acme, "2026-04-10")
+    assert sum(invoice.total_minor for invoice in invoices()) == 0
+    assert [invoice.total_minor for invoice in invoices()] == ([1500, -1500] if is_issued else [])
+    assert doctor.verify() == []
+
+
+def test_a_fee_billed_ahead_comes_back_where_the_renewal_is_the_end(acme: Organization) -> None:
+    subscription = onboard.subscribe(organization=acme, plan_code="small", actor=OPERATOR, now=at("2026-03-01"))
+    to(acme, "2026-04-01")
+    (march,) = invoices("cycle")
+    invoicing.issue(invoice=march, actor=OPERATOR, now=at("2026-04-01"))
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-04-01"))
+    to(acme, "2026-04-03")
+    assert [invoice.total_minor for invoice in invoices("cycle")] == [3000, -3000]
+    assert doctor.verify() == []
+
+
+def test_the_sweep_finds_a_fee_to_give_back_for_a_period_never_lived(acme: Organization) -> None:
+    Organization.objects.update(is_sandbox=False, clock_at=None)
+    acme.refresh_from_db()
+    subscription = onboard.subscribe(organization=acme, plan_code="small", actor=OPERATOR, now=at("2026-03-01"))
+    (first,) = invoices("change")
+    invoicing.issue(invoice=first, actor=OPERATOR, now=at("2026-03-01"))
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-03-01"))
+    (draft,) = invoices("cycle")
+    assert draft.issue_due_at == at("2026-03-02")
+    invoicing.void(invoice=draft, actor=OPERATOR, reason="anew", now=at("2026-03-01"))
+    assert list(queries.iterate_due(at("2026-04-01"))) == [draft.period_id]
+    again = invoicing.draft(
+        subscription=subscription, actor=OPERATOR, now=at("2026-04-01"), period=SubscriptionPeriod.objects.get()
+    )
+    invoicing.issue(invoice=again, actor=OPERATOR, now=at("2026-04-01"))
+    assert list(queries.iterate_due(at("2026-05-01"))) == []

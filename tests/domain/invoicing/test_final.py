@@ -102,3 +102,14 @@ def test_the_sweep_finds_what_a_crash_left(acme: Organization) -> None:
     invoicing.draft_finals(period_ids=found, actor=SYSTEM, now=now)
     assert queries.list_unbilled_finals(ended_after=at("2026-02-01"), limit=10) == []
     assert [each.total_minor for each in finals()] == [5]
+
+
+def test_a_void_final_invoice_is_drafted_anew_whenever_it_is_void(acme: Organization) -> None:
+    """Also long after the end, where the sweep no longer looks for lost ones, and in a sandbox, where none looks."""
+    used(acme, "10", "late", "2026-03-10")
+    clock.advance(organization=acme, to=at("2026-06-15"), actor=OPERATOR)
+    (final,) = finals()
+    invoicing.void(invoice=final, actor=OPERATOR, reason="wrong address", now=at("2026-06-15"))
+    _, again = finals()
+    assert (again.status, again.total_minor, again.issue_due_at) == ("draft", final.total_minor, None)
+    assert doctor.verify() == []

@@ -180,3 +180,15 @@ def test_raw_sql_takes_the_same_edges(acme: Customer, status: str, following: st
         with pytest.raises(IntegrityError):
             act()
         assert Invoice.objects.get(id=invoice.id).status == status
+
+
+def test_use_taken_back_since_stands_until_the_later_period_gives_it_back(acme: Customer) -> None:
+    """What is still to be given back on a later invoice does not make the use look billed twice."""
+    factories.charge(acme.period, plan=acme.plan, meter="context", overage="3000000")
+    first = issued(acme)
+    april = factories.period(acme.subscription, ends_at=MAY)
+    factories.charge(april, plan=acme.plan, meter="context", overage="-1000000", service=acme.period)
+    void(first)
+    assert issued(acme).total_minor == 4900 + 150
+    draft = operations.draft(subscription=acme.subscription, actor=SYSTEM, now=MAY, period=april)
+    assert operations.issue(invoice=draft, actor=SYSTEM, now=MAY).total_minor == 4900 - 50
