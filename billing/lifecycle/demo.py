@@ -11,7 +11,7 @@ from django.db import transaction
 
 from billing.accounts import operations as accounts_operations
 from billing.accounts import queries as accounts_queries
-from billing.accounts.actors import Act, system
+from billing.accounts.actors import SCOPES, Act, system
 from billing.catalog import queries as catalog_queries
 from billing.infra import locks
 from billing.lifecycle import clock, onboard, usage
@@ -21,7 +21,7 @@ from billing.models import Organization, Role, User
 DEMO = system("demo")
 LOGIN = "owner@demo.example"
 HISTORY = timedelta(days=60)
-PLATFORM_ACTS = tuple(Act)
+PLATFORM_ACTS = tuple(SCOPES)
 ORGANIZATION_ACTS = (Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW)
 # What a day at the demo tenant looks like, by event.
 DAY = {"case_created": 3, "evaluation_run": 5, "document_generated": 2, "llm_context_tokens": 420_000}
