@@ -30,12 +30,13 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 class Desk(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
-    """A page over one table. Rows are seen by whoever may read them (staff of some group, in the regions that they are
-    cleared for) and changed by nobody: what can be done is an action that calls an operation."""
+    """A page over one table. Rows are seen by staff whose groups give ``act``, in the regions that they are cleared
+    for, and changed by nobody: what can be done is an action that calls an operation."""
 
     actions_on_bottom = True
     list_per_page = 50
     show_full_result_count = False
+    act = Act.READ
     # The path from a row to the organization whose region decides.
     organization_path = "organization"
 
@@ -43,8 +44,7 @@ class Desk(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type 
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        actor = actor_of(request)
-        return bool(getattr(request.user, "is_staff", False)) and (actor.is_superuser or bool(actor.staff_groups))
+        return bool(getattr(request.user, "is_staff", False)) and may_any(request, self.act)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

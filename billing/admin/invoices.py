@@ -39,7 +39,7 @@ class Lines(admin.TabularInline):  # type: ignore[type-arg]  # generic for the t
     ordering = ("position",)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_any(request, Act.READ)
+        return may_any(request, Act.MONEY)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -54,6 +54,7 @@ class Lines(admin.TabularInline):  # type: ignore[type-arg]  # generic for the t
 
 @admin.register(Invoice)
 class InvoiceDesk(Desk):
+    act = Act.MONEY
     list_display = ("shown", "organization", "kind", "status", "total", "issued_at", "due_on", "waits")
     list_filter = (Waiting, "status", "kind", "currency")
     list_select_related = ("organization",)
