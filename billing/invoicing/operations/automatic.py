@@ -63,29 +63,21 @@ def _require_draft(invoice: Invoice) -> None:
 
 
 def _issue_or_park(invoice_id: UUID, *, now: datetime, actor: Actor) -> Invoice:
+    draft = Invoice.objects.select_related("organization").get(id=invoice_id)
     try:
         with atomic():
-            return _issue(invoice_id, now=now, actor=actor)
+            return issuing.issue(invoice=draft, actor=actor, now=now, look=bounds.jumped)
     except Busy:
         raise
+    except issuing.Odd as odd:
+        # What is looked at should say what the books say.
+        if draft.period_id is not None:
+            drafting.derive_and_write([draft.period_id], actor=actor, now=now, kind=InvoiceKind(draft.kind))
+        return _park(invoice_id, str(odd), now=now, actor=actor)
     except NothingToBill as refusal:
         return _discard(invoice_id, refusal, now=now, actor=actor)
     except (BillingError, InvariantViolation, ArithmeticError) as error:
         return _park(invoice_id, f"{type(error).__name__}: {error}", now=now, actor=actor)
-
-
-def _issue(invoice_id: UUID, *, now: datetime, actor: Actor) -> Invoice:
-    draft = queries.get_invoice(str(invoice_id))
-    if draft.period_id is None:
-        raise InvariantViolation(f"invoice {invoice_id} is a draft of no period")
-    (drafted,) = drafting.derive_and_write([draft.period_id], actor=actor, now=now, kind=InvoiceKind(draft.kind))
-    if drafted.refusal is not None:
-        raise drafted.refusal
-    draft = queries.get_invoice(str(invoice_id))
-    odd = bounds.jumped(draft)
-    if odd is not None:
-        return _park(invoice_id, odd, now=now, actor=actor)
-    return issuing.issue(invoice=draft, actor=actor, now=now)
 
 
 def _discard(invoice_id: UUID, refusal: NothingToBill, *, now: datetime, actor: Actor) -> Invoice:

@@ -17,8 +17,9 @@ from billing.kernel.money import format_minor
 from billing.models import BalanceEntry, BalanceKind, Invoice, Organization
 
 
-def apply(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
-    """Pay a just issued invoice from the balance as far as that goes; one that is negative adds to it.
+def apply(invoice: Invoice, *, actor: Actor, now: datetime) -> bool:
+    """Pay a just issued invoice from the balance as far as that goes; one that is negative adds to it. Returns whether
+    anything moved.
 
     The caller holds the lock and settles the invoice afterwards.
     """
@@ -31,10 +32,11 @@ def apply(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
             actor=actor.name,
             now=now,
         )
-        return
+        return True
     amount = min(invoice.total_minor, balance.balance_minor(invoice.organization_id, invoice.currency))
     if amount > 0:
         balance.take(invoice, amount, reference=str(invoice.id), actor=actor.name, now=now)
+    return amount > 0
 
 
 def pay_out(
