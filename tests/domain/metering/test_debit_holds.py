@@ -1,11 +1,13 @@
 """Guardrail flags by plan rule: noted, held until somebody decides, or free. Never debited twice, never before."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from billing.accounts import actors
 from billing.accounts.actors import NotAllowed
@@ -32,6 +34,7 @@ from billing.models import (
     UsageEvent,
     UsageWindow,
 )
+from billing.reporting import metrics
 from billing.reporting.doctor import verify
 from tests.support import catalogs, factories
 from tests.support import guardrails as guarded
@@ -221,7 +224,7 @@ def test_cleared_after_the_last_invoice_it_comes_on_a_final_one(
     organization: Organization, use: Use, subscription: Subscription
 ) -> None:
     event = use(1200, "review")
-    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=START + (factories.at("2026-03-02") - START))
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=factories.at("2026-03-02"))
     advance(organization, "2026-05-05")
     before = set(Invoice.objects.values_list("id", flat=True))
     clear(organization, event)
@@ -395,3 +398,25 @@ def test_the_doctor_finds_what_is_wrong(
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_append_only")
         cursor.execute(act)
     assert {violation.name for violation in verify()} == broken
+
+
+def test_what_waits_is_a_metric() -> None:
+    guarded.sync()
+    organization, now = factories.organization(), timezone.now()
+    onboard.subscribe(organization=organization, plan_code="team", actor=OPERATOR, now=now)
+    offers = [Offer(organization, "tokens", Decimal(9), f"use-{n}", guardrail_flags=("review",)) for n in range(2)]
+    first, _ = [outcome.event for outcome in usage.record(offers, now=now)]
+    assert first is not None
+    later = now + timedelta(hours=1)
+
+    def gauges() -> dict[str, float]:
+        return {
+            sample.name: sample.value
+            for family in metrics.list_families(later)
+            for sample in family.samples
+            if sample.name.startswith("billing_debits_held")
+        }
+
+    assert gauges() == {"billing_debits_held": 2, "billing_debits_held_oldest_seconds": 3600}
+    guardrails.clear(organization=organization, event_id=first.id, actor=OPERATOR, reason="test", now=now)
+    assert gauges()["billing_debits_held"] == 1
