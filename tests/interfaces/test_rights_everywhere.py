@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -252,6 +253,21 @@ def test_every_page_of_the_admin_has_a_row() -> None:
     assert registered == set(ADMIN)
 
 
+def test_the_documentation_says_the_same() -> None:
+    """Each line of the tables of calls in ``docs/api.md``: methods, path, scope."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    lines = re.findall(r"^\| ((?:`[A-Z]+`, )*`[A-Z]+) (/[^`?]+)[^`]*`[^|]*\| ([^|]+) \|", text, re.MULTILINE)
+    assert len(lines) > 50
+    here = {(row.method, re.sub(r"<\w+>", "{}", row.path)): set[str]() for row in ROWS}
+    for row in ROWS:
+        here[row.method, re.sub(r"<\w+>", "{}", row.path)].add(row.needs.removeprefix("platform:").partition("+")[0])
+    for methods, path, said in lines:
+        scopes = ["money" if money else scope for scope, money in re.findall(r"`(\w+)`( \(money\))?", said)]
+        for index, method in enumerate(re.findall("[A-Z]+", methods)):
+            wanted = scopes[min(index, len(scopes) - 1)] if scopes else "signed"
+            assert wanted in here[method, re.sub(r"\{[^}]+\}", "{}", f"api{path}")], (method, path)
+
+
 @pytest.mark.parametrize("path", sorted({row.path for row in ROWS}))
 def test_other_methods_are_refused(stage: Stage, path: str) -> None:
     superuser = next(caller for caller in stage.callers if caller.of == "superuser")
@@ -375,6 +391,15 @@ def test_money_is_not_on_a_member_s_pages(stage: Stage) -> None:
     row = read("GET dashboard/<slug>/ page:read")
     seen = {c.name for c in stage.callers if c.is_person and total in row.ask(c, stage.own).content.decode()}
     assert seen == {"finance", "admin", "owner", "staff finance", "staff support", "superuser"}
+
+
+def test_members_export_what_is_no_money(stage: Stage) -> None:
+    member = next(caller for caller in stage.callers if caller.name == "member")
+    row = read("GET api/billing/organizations/<organization_ref>/exports/<export> read")
+    shown = {
+        name: row.ask(member, {**stage.own, "export": name}).status_code for name in ("windows", "events", "ledger")
+    }
+    assert shown == {"windows": 200, "events": 200, "ledger": 403}
 
 
 @cases(of("person"))

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.accounts import operations as accounts_operations
 from billing.accounts import queries as accounts_queries
-from billing.accounts.actors import Act
+from billing.accounts.actors import SCOPES
 from billing.cli import environment, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import INSTANT
@@ -30,7 +30,7 @@ def command() -> None:
 @_organization
 @_platform
 @click.option("--name", required=True, help="What it is for.")
-@click.option("--scope", "scopes", multiple=True, required=True, help=f"May be repeated: {', '.join(Act)}.")
+@click.option("--scope", "scopes", multiple=True, required=True, help=f"May be repeated: {', '.join(sorted(SCOPES))}.")
 @click.option("--expires-at", type=INSTANT, help="[default: never]")
 @answers()
 def create(
