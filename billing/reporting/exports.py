@@ -96,6 +96,7 @@ _EVENTS = Export(
         "subscription": "event.subscription_id::text",
         "id": "event.id::text",
         "reverses": "event.reverses_id::text",
+        "clears": "event.clears_id::text",
         "meter": "event.meter",
         "service": "event.service",
         "source": "event.source",
