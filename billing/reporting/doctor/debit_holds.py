@@ -47,7 +47,7 @@ DEBIT_HOLDS = (
     ),
     Invariant(
         name="rejected-debits-are-reversed",
-        sentence="Nothing is left of a use whose held debit was rejected, and it was no longer held if nothing is left.",
+        sentence="Nothing is left of a use whose held debit was rejected, and where nothing is left none is held.",
         hint="Reject it again, or reverse what is left of the use.",
         sql="""
             SELECT hold.event_id, resolution.state, event.quantity + coalesce(back.quantity, 0) AS quantity_left
