@@ -124,7 +124,7 @@ def test_history_pages_by_time(world: World) -> None:
     ("path", "queries"),
     [
         ("/billing/organizations/acme", 1),
-        ("/billing/organizations/acme/subscription", 3),
+        ("/billing/organizations/acme/subscription", 4),
         ("/billing/organizations/acme/usage", 3),
         ("/billing/organizations/nobody", 1),
     ],
