@@ -21,7 +21,7 @@ from django.db import connections, transaction
 from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from billing.models import AuditEntry
+from billing.models import AuditEntry, StubCharge
 from tests.support import rights
 from tests.support.api import rows
 from tests.support.rights import Caller, Stage
@@ -428,6 +428,14 @@ def test_whoever_has_the_link(stage: Stage, row: Row) -> None:
             assert row.ask(caller, stage.own).status_code in ({410} if checkout else {200, 302, 422}), caller.name
             assert row.ask(caller, stage.missing).status_code == 410, caller.name
             transaction.set_rollback(True)
+
+
+def test_a_link_reaches_no_charge_of_another(stage: Stage) -> None:
+    row = read("POST payments/portal/<token>/charges/<charge_id> link")
+    row.ask(stage.callers[0], {**stage.own, "charge_id": stage.other["charge_id"]})
+    assert StubCharge.objects.get(id=stage.other["charge_id"]).status == "pending"
+    row.ask(stage.callers[0], stage.own)
+    assert StubCharge.objects.get(id=stage.own["charge_id"]).status == "failed"
 
 
 @cases(of("signed"))
