@@ -31,22 +31,23 @@ def off(books: PeriodBooks, life: Life, discount: Discount, lines: Iterable[Line
     if not discount.covers(life.service.ordinal):
         return None
     billed = [part for part in books.billed if part.ordinal == life.service.ordinal]
+    here = [line for line in lines if life.service.starts_at <= line.starts_at < life.service.ends_at]
     base_minor = sum(part.amount_minor for part in billed if part.charge != "discount") + sum(
-        line.amount_minor for line in lines if life.service.starts_at <= line.starts_at < life.service.ends_at
+        line.amount_minor for line in here
     )
     before = [part for part in billed if part.charge == "discount"]
     so_far = Billed(sum((part.quantity for part in before), ZERO), sum(part.amount_minor for part in before))
     amount_minor = -_share(discount, base_minor) - so_far.amount_minor
     if not amount_minor:
         return None
-    return Off(_terms(books, life, before), base_minor, amount_minor, so_far)
+    return Off(_terms(books, life, [*before, *here]), base_minor, amount_minor, so_far)
 
 
-def _terms(books: PeriodBooks, life: Life, before: Sequence[BilledPart]) -> PlanTerms:
-    """The last plan in force. A period never lived in had none: what it gives back was billed under one."""
+def _terms(books: PeriodBooks, life: Life, bearing: Sequence[BilledPart | LineDraft]) -> PlanTerms:
+    """The last plan in force. A period never lived in had none, but what it bills or gives back is under one."""
     if life.stretches:
         return max(life.stretches, key=lambda stretch: stretch.starts_at).terms
-    return books.plans[before[-1].plan_code, before[-1].plan_version]
+    return books.plans[bearing[-1].plan_code, bearing[-1].plan_version]
 
 
 def _share(discount: Discount, base_minor: int) -> int:

@@ -76,8 +76,12 @@ INVOICES = (
                 AND line.starts_at >= period.starts_at AND line.starts_at < period.ends_at
             WHERE :of(invoice) AND invoice.status NOT IN ('draft', 'void')
             GROUP BY period.id
-            HAVING sum((line.details ->> 'seconds')::bigint)
-                > extract(epoch FROM period.nominal_ends_at - period.starts_at)
+            -- A fee for another length, billed before the rhythm changed in the first instant, is given back by the
+            -- invoice of the period.
+            HAVING sum((line.details ->> 'seconds')::bigint) FILTER (
+                WHERE period.closed_at IS NOT NULL OR (line.details ->> 'of_seconds')::bigint
+                    = extract(epoch FROM period.nominal_ends_at - period.starts_at)
+            ) > extract(epoch FROM period.nominal_ends_at - period.starts_at)
         """,
     ),
     Invariant(

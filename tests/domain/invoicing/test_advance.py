@@ -15,7 +15,8 @@ from billing.catalog import parsing
 from billing.invoicing import operations as invoicing
 from billing.invoicing import queries, settlement
 from billing.invoicing.errors import InvoicePeriodClosed
-from billing.lifecycle import agenda, cancel, change_plan, clock, coupons, discounts, onboard, pause, pending
+from billing.lifecycle import agenda, cancel, change_plan, clock, coupons, discounts, onboard, pause, pending, usage
+from billing.metering.offers import Offer
 from billing.models import Invoice, InvoiceLine, Organization, Subscription, SubscriptionPeriod
 from billing.reporting import doctor
 from tests.support import factories
@@ -42,6 +43,11 @@ plans:
   minimum:
     price: {USD: "30.00", JPY: 3000}
     minimum: {USD: "40.00", JPY: 4000}
+    base_fee: advance
+    entitlements: *use
+  yearly:
+    price: {USD: "300.00", JPY: 30000}
+    billing_period: year
     base_fee: advance
     entitlements: *use
   trial:
@@ -360,3 +366,28 @@ def test_the_sweep_finds_a_fee_to_give_back_for_a_period_never_lived(acme: Organ
     )
     invoicing.issue(invoice=again, actor=OPERATOR, now=at("2026-04-01"))
     assert list(queries.iterate_due(at("2026-05-01"))) == []
+
+
+def test_a_coupon_covers_use_of_a_first_instant_that_was_the_last(acme: Organization) -> None:
+    subscription = onboard.subscribe(organization=acme, plan_code="small", actor=OPERATOR, now=at("2026-03-01"))
+    coupons.create(code="HALF", name="Half", percent=Decimal(50), actor=OPERATOR, now=at("2026-03-01"))
+    discounts.redeem(subscription=subscription, code="HALF", actor=OPERATOR, now=at("2026-03-01"))
+    usage.record([Offer(acme, "task", Decimal(8), "now")], now=at("2026-03-01"))
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-03-01"))
+    to(acme, "2026-03-03")
+    assert [(line.charge, line.amount_minor) for (cycle,) in [invoices("cycle")] for line in cycle.lines.all()] == [
+        ("overage", 800),
+        ("discount", -400),
+    ]
+    assert doctor.verify() == []
+
+
+def test_a_rhythm_that_changes_in_the_first_instant_is_set_right_by_the_periods_own_invoice(acme: Organization) -> None:
+    subscription = onboard.subscribe(organization=acme, plan_code="yearly", actor=OPERATOR, now=at("2026-03-01"))
+    (first,) = invoices("change")
+    invoicing.issue(invoice=first, actor=OPERATOR, now=at("2026-03-01"))
+    change_plan.change_now(subscription=subscription, plan_code="small", actor=OPERATOR, now=at("2026-03-01"))
+    assert doctor.verify() == []
+    to(acme, "2026-04-03")
+    assert [invoice.total_minor for invoice in invoices()] == [30000, 3000 - 30000 + 3000]
+    assert doctor.verify() == []
