@@ -1,8 +1,8 @@
 """Who may do what, decided in this one place.
 
-An act's value is the scope a key needs for it; two acts come with another scope (``WIDER``). Customers (roles of an organization and its keys) choose plans on sale,
-use, preview and read; whatever moves the books by hand (credits, invoices, a status, a plan not on sale) is for staff
-and platform keys.
+An act's value is the scope a key needs for it; two acts come with another scope (``WIDER``). Customers (roles of an
+organization and its keys) choose plans on sale, use, preview and read; whatever moves the books by hand (credits,
+invoices, a status, a plan not on sale) is for staff and platform keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from billing.models import ApiKey, Organization, Role, User
 
 class Act(StrEnum):
     READ = "read"
-    # What is invoiced, paid and owed, and how credits moved. Among people it is finance's; a key that reads sees it too.
+    # What is invoiced, paid and owed, and how credits moved. Among people it is finance's; a key that reads sees it.
     MONEY = "money"
     USAGE = "usage"
     SUBSCRIBE = "subscribe"
