@@ -174,6 +174,8 @@ def _schema(kind: Any, registry: ComponentRegistry) -> dict[str, Any]:
         )
         if component not in registry:
             registry.register(component)
+        elif registry[component].schema != part:
+            raise TypeError(f"two shapes are called {name}: the document could only tell of one of them")
     return schema
 
 

@@ -10,7 +10,7 @@ from billing.kernel.money import format_minor
 from billing.models import ChargeAttempt, Collection
 
 
-class AttemptDocument(TypedDict):
+class ChargeAttemptDocument(TypedDict):
     """``step`` is null where a person asked for it; ``reference`` is the provider's name for the charge."""
 
     id: str
@@ -50,7 +50,7 @@ class DunningDocument(TypedDict):
     cancels_at: str | None
     closed_at: str | None
     closed_because: str
-    attempts: list[AttemptDocument]
+    attempts: list[ChargeAttemptDocument]
 
 
 def dunning(row: Collection) -> DunningDocument:
@@ -79,7 +79,7 @@ def dunning(row: Collection) -> DunningDocument:
     }
 
 
-def _attempt(row: ChargeAttempt, currency: str) -> AttemptDocument:
+def _attempt(row: ChargeAttempt, currency: str) -> ChargeAttemptDocument:
     return {
         "id": str(row.id),
         "step": row.step,
