@@ -15,6 +15,9 @@ NAME_LENGTH_MAX = 60
 PAYLOAD_DEPTH_MAX = 60
 _INTEGER_MAX = 2**1024
 
+# Where events come from whose keys are ids of ours: settled reservations and debits that were held.
+OWN_SOURCES = frozenset({"reservation", "guardrail"})
+
 
 def find_flaw(offer: Offer, *, is_preview: bool = False) -> Refusal | None:
     """The refusal of an offer that could not be stored as it is; None if it could. A preview needs no key."""
@@ -42,6 +45,12 @@ def find_flaw(offer: Offer, *, is_preview: bool = False) -> Refusal | None:
     if offer.payload is not None and not (isinstance(offer.payload, dict) and _is_json(offer.payload, 1)):
         return _refusal("payload", "The payload must be a JSON object: text, finite numbers, true, false, null.")
     return None
+
+
+def find_claim(offer: Offer) -> Refusal | None:
+    """What is wrong with an offer that comes from outside: the keys of these sources name what was reserved or held,
+    and taken by somebody else it could never be settled."""
+    return _refusal("source", f"The source {offer.source!r} is our own.") if offer.source in OWN_SOURCES else None
 
 
 def is_storable(text: str, length_max: int) -> bool:

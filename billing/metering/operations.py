@@ -12,7 +12,7 @@ from django.db import transaction
 from billing.infra import locks, logs, refusals
 from billing.metering import store
 from billing.metering.decisions import Decider
-from billing.metering.flaws import find_flaw
+from billing.metering.flaws import find_claim, find_flaw
 from billing.metering.offers import Offer, Outcome
 from billing.metering.opening import open_books
 
@@ -25,7 +25,7 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
     it. Raises ``Busy`` if another writer holds the books for too long, and ``RenewalDue`` (nothing written) if a
     subscription in service has run off its spine.
     """
-    flaws = [find_flaw(offer) for offer in offers]
+    flaws = [find_flaw(offer) or find_claim(offer) for offer in offers]
     deciders, decided = _settle([offer for offer, flaw in zip(offers, flaws, strict=True) if flaw is None], now)
     settled = iter(decided)
     outcomes = [

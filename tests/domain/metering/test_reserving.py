@@ -296,3 +296,21 @@ def test_never_over_the_limit_whatever_the_order(acme: Organization, seed: int) 
     for cadence, total in UsageWindow.objects.filter(meter="task_run").values_list("cadence").annotate(Sum("used")):
         assert total == (UsageEvent.objects.aggregate(Sum("quantity"))["quantity__sum"] or 0), cadence
     assert doctor.verify() == []
+
+
+@pytest.mark.django_db(databases=["default", "refusals"])
+@pytest.mark.parametrize("source", ["reservation", "guardrail"])
+def test_nobody_takes_the_identity_of_what_is_to_be_settled(source: str) -> None:
+    catalogs.sync()
+    organization = factories.sandbox(clock_at=factories.at("2026-03-01"))
+    onboard.subscribe(
+        organization=organization, plan_code="team", actor=actors.operator("test"), now=factories.at("2026-03-01")
+    )
+    offer = Offer(organization, "tokens", Decimal(5), "call")
+    reservation = reserving.reserve(offer=offer, now=factories.at("2026-03-01")).reservation
+    assert reservation is not None
+    taken = Offer(organization, "tokens", Decimal("0.000001"), str(reservation.id), source)
+    (outcome,) = usage.record([taken], now=factories.at("2026-03-01"))
+    assert (outcome.status, outcome.code) == ("refused", "source_invalid")
+    settled = reserving.settle(reservation=reservation, quantity=Decimal(5), now=factories.at("2026-03-01"))
+    assert settled.outcome.status == "accepted"
