@@ -284,7 +284,13 @@ def test_a_pending_charge_waits_for_its_report_and_holds_back_any_other() -> Non
 
 
 def report(invoice: Invoice, reference: str, *, ok: bool, now: object = ISSUED, amount_minor: int = 4900) -> None:
-    said: dict[str, Any] = {"invoice": invoice, "provider": "stub", "reference": reference, "actor": OPERATOR, "now": now}
+    said: dict[str, Any] = {
+        "invoice": invoice,
+        "provider": "stub",
+        "reference": reference,
+        "actor": OPERATOR,
+        "now": now,
+    }
     if ok:
         operations.payment_succeeded(amount_minor=amount_minor, **said)
     else:
