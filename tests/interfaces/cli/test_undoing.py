@@ -19,9 +19,7 @@ def test_a_use_is_taken_back_by_its_id() -> None:
     assert cli.run("usage", "reverse", event, "--reason", "x", "--quantity", "901").code == 4
     assert cli.run("usage", "reverse", event, "--reason", "x", "--quantity", "0").code == 2
     assert cli.run("usage", "reverse", event).code == 2
-    assert (
-        cli.run("usage", "reverse", str(UsageEvent.objects.get(source="reversal").id), "--reason", "x").code == 4
-    )
+    assert cli.run("usage", "reverse", str(UsageEvent.objects.get(source="reversal").id), "--reason", "x").code == 4
     text = cli.run("usage", "reverse", event, "--reason", "the rest").out
     assert "credits returned" in text
 
