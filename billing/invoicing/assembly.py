@@ -98,7 +98,7 @@ def _overage(books: PeriodBooks, charges: Iterable[Charge]) -> Iterator[LineDraf
                 meter=charge.meter.code,
             )
         billed = {
-            Part(part.tier, part.charge): Billed(part.quantity, part.amount_minor)
+            Part(part.tier, part.charge): Billed(part.quantity, part.amount_minor, part.credited_minor)
             for part in _same_use(books, charge, "overage", "flat")
         }
         for due in rating.due(price, quantity, billed=billed, currency=books.currency):
@@ -164,7 +164,7 @@ def _credits(books: PeriodBooks, charges: Iterable[Charge]) -> Iterator[LineDraf
             continue
         if terms.credit_rate is None:
             raise PriceMissing(f"Plan {terms.label} has no price for a credit in {books.currency}.", plan=terms.label)
-        billed = Billed(carried[0].quantity, carried[0].amount_minor) if carried else NOTHING
+        billed = Billed(carried[0].quantity, carried[0].amount_minor, carried[0].credited_minor) if carried else NOTHING
         (whole,) = rating.linear(EXACT.add(quantity, billed.quantity), rate=terms.credit_rate, per=ONE)
         yield _line(
             books,

@@ -19,7 +19,8 @@ _LOAD = """SELECT wanted.claim, service.ordinal, line.charge, plan.code, plan.ve
     coalesce((line.details ->> 'tier')::int, 0) AS tier, sum(line.quantity), sum(line.amount_minor)::bigint,
     fee.starts_at, max(line.ends_at), fee.rate, fee.of_seconds,
     coalesce(sum((line.details ->> 'seconds')::bigint) FILTER (WHERE line.charge = 'base'), 0)::bigint,
-    coalesce(sum(line.quantity) FILTER (WHERE invoice.period_id = wanted.period_id), 0)
+    coalesce(sum(line.quantity) FILTER (WHERE invoice.period_id = wanted.period_id), 0),
+    coalesce(sum(credited.amount_minor), 0)::bigint
 FROM unnest(%s::int[], %s::uuid[], %s::uuid[], %s::uuid[]) AS wanted (claim, own_id, period_id, service_id)
 JOIN subscription_periods AS service ON service.id = wanted.service_id
 JOIN subscription_periods AS billing ON billing.subscription_id = service.subscription_id
@@ -31,6 +32,11 @@ JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id
     AND line.charge IN ('base', 'overage', 'flat', 'credits', 'minimum', 'discount')
 JOIN billing_plans AS plan ON plan.id = line.plan_id
 LEFT JOIN marketplace_invoices AS own ON own.id = wanted.own_id AND own.number IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT sum(taken.amount_minor) AS amount_minor FROM marketplace_credit_note_lines AS taken
+    JOIN marketplace_credit_notes AS note ON note.id = taken.credit_note_id
+    WHERE taken.invoice_line_id = line.id AND (own.id IS NULL OR note.issued_at <= own.issued_at)
+) AS credited ON TRUE
 CROSS JOIN LATERAL (SELECT
     CASE WHEN line.charge = 'base' THEN line.starts_at END AS starts_at,
     CASE WHEN line.charge = 'base' THEN line.rate END AS rate,
@@ -57,7 +63,8 @@ def load(wanted: Iterable[Wanted]) -> dict[int, tuple[BilledPart, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(_LOAD, [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []])
         for row in cursor:
-            claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here = row
+            claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here, credited = row
             fee = None if starts_at is None else BilledFee(starts_at, ends_at, rate, seconds, of_seconds)
-            found[claim].append(replace(BilledPart(*identity), fee=fee, quantity_here=here))
+            part = replace(BilledPart(*identity), fee=fee, quantity_here=here, credited_minor=credited)
+            found[claim].append(part)
     return {claim: tuple(parts) for claim, parts in found.items()}

@@ -122,6 +122,8 @@ class BilledPart:
     # How much of the quantity stands on invoices of the very period that is to be billed: use told after its end is
     # charged to it again where no later period can bill it.
     quantity_here: Decimal = ZERO
+    # What credit notes took back of the amount: it is not given back a second time.
+    credited_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

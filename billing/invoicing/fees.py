@@ -54,6 +54,7 @@ class _Before(NamedTuple):
     seconds: int
     amount_minor: int
     ends_at: datetime
+    credited_minor: int
 
 
 def fees(books: PeriodBooks, life: Life, *, only_advance: bool) -> Iterator[Fee]:
@@ -103,7 +104,7 @@ def _billed(books: PeriodBooks, life: Life) -> dict[_Key, _Before]:
         if part.ordinal == life.service.ordinal and part.fee is not None:
             fee = part.fee
             key = _Key(part.plan_code, part.plan_version, fee.starts_at, fee.rate, fee.of_seconds)
-            found[key] = _Before(fee.seconds, part.amount_minor, fee.ends_at)
+            found[key] = _Before(fee.seconds, part.amount_minor, fee.ends_at, part.credited_minor)
     return found
 
 
@@ -129,7 +130,8 @@ def _correction(books: PeriodBooks, terms: PlanTerms, key: _Key, before: _Before
     """What a stretch, now ``span`` long (None: not lived at all), comes to otherwise than it was billed."""
     seconds = 0 if span is None else span.seconds
     (fee,) = rating.linear(Decimal(seconds), rate=key.rate, per=Decimal(key.of_seconds))
-    due = rating.less(fee, Billed(Decimal(before.seconds), before.amount_minor), currency=books.currency)
+    billed = Billed(Decimal(before.seconds), before.amount_minor, before.credited_minor)
+    due = rating.less(fee, billed, currency=books.currency)
     if not due.quantity and not due.amount_minor:
         return
     ends_at = key.starts_at if span is None else span.ends_at

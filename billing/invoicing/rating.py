@@ -41,10 +41,11 @@ class Portion(NamedTuple):
 
 
 class Billed(NamedTuple):
-    """What other invoices carry already: units and settled money."""
+    """What other invoices carry already: units and settled money, and how much of the money credit notes took back."""
 
     quantity: Decimal
     amount_minor: int
+    credited_minor: int = 0
 
 
 class Due(NamedTuple):
@@ -159,12 +160,16 @@ def due(price: OveragePrice, quantity: Decimal, *, billed: Mapping[Part, Billed]
 def less(portion: Portion, billed: Billed, *, currency: str) -> Due:
     """``portion``, settled, without what was billed of it. Raises ``AmountOutOfBounds``."""
     settled = bounded(money.to_minor(portion.amount, currency), currency)
+    amount_minor = settled - billed.amount_minor
+    if amount_minor < 0:
+        # What a credit note took back already is not given back once more.
+        amount_minor = min(0, amount_minor + max(0, billed.credited_minor))
     return Due(
         portion.part,
         quantity=EXACT.subtract(portion.quantity, billed.quantity),
         rate=portion.rate,
         per=portion.per,
-        amount_minor=bounded(settled - billed.amount_minor, currency),
+        amount_minor=bounded(amount_minor, currency),
         unrounded=EXACT.subtract(portion.amount, money.to_major(billed.amount_minor, currency)),
         billed=billed,
     )

@@ -156,6 +156,27 @@ def test_leaving_at_once_gives_the_rest_back_as_balance(acme: Organization) -> N
     assert doctor.verify() == []
 
 
+@pytest.mark.parametrize(("credited", "given_back"), [(3000, 0), (2500, 0), (1000, 1032)])
+def test_what_a_credit_note_took_back_is_not_given_back_again(
+    acme: Organization, credited: int, given_back: int
+) -> None:
+    """Of 30.00 billed and paid, ten days of March cost 9.68: 20.32 are to go back, in all and at most once."""
+    subscription = join(acme)
+    to(acme, "2026-03-02")
+    (first,) = invoices()
+    invoicing.pay(invoice=first, amount_minor=3000, reference="r", actor=OPERATOR, now=at("2026-03-02"))
+    line = first.lines.get()
+    invoicing.credit(
+        invoice=first, reason="goodwill", actor=OPERATOR, now=at("2026-03-02"), lines={line.position: credited}
+    )
+    to(acme, "2026-03-11")
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-03-11"))
+    to(acme, "2026-03-13")
+    last = invoices()[-1]
+    assert last.total_minor == -given_back
+    assert doctor.verify() == []
+
+
 def test_leaving_at_the_end_of_a_period_leaves_an_invoice_of_nothing(acme: Organization) -> None:
     subscription = join(acme)
     pending.cancel_at_period_end(subscription=subscription, actor=OPERATOR, now=at("2026-03-01"))

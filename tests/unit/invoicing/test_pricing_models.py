@@ -189,8 +189,8 @@ def bill(priced: OveragePrice, parts: list[Decimal], currency: str) -> list[tupl
     for part in parts:
         due = rating.due(priced, part, billed=carried, currency=currency)
         for each in due:
-            quantity, amount_minor = carried.get(each.part, rating.NOTHING)
-            carried[each.part] = Billed(quantity + each.quantity, amount_minor + each.amount_minor)
+            before = carried.get(each.part, rating.NOTHING)
+            carried[each.part] = Billed(before.quantity + each.quantity, before.amount_minor + each.amount_minor)
         invoices.append(due)
     return invoices
 
