@@ -14,7 +14,7 @@ from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.accounts.queries import Reference
 from billing.infra import logs, refusals
-from billing.lifecycle import quota, reservations, reversal, upsert, usage
+from billing.lifecycle import quota, reservations, reversal, sla, upsert, usage
 from billing.lifecycle import tenant_state as lifecycle_state
 from billing.lifecycle.quota import BillingQuotaOutcome, PlanLimitError
 from billing.metering import reserving
@@ -148,6 +148,7 @@ class BillingService:
         starts_at: datetime | None = None,
         status: str | None = None,
         at_period_end: bool | None = None,
+        accepted: sla.Acceptance | None = None,
         now: datetime | None = None,
     ) -> Subscription:
         """Subscribe an organization, or move its live subscription of the plan's product to the plan.
@@ -156,6 +157,7 @@ class BillingService:
         end, and any other is made now.
         Naming the subscription (and version) believed current makes it optimistic: ``StaleSubscription`` if it is
         another by now, and nothing is changed. ``status`` is for operators and maps to a legal transition.
+        ``accepted`` terms are kept with the subscription; ``SlaVersionStale`` if the plan has others by now.
         """
         found = accounts_queries.resolve(organization)
         return upsert.upsert_subscription(
@@ -169,6 +171,7 @@ class BillingService:
             starts_at=starts_at,
             status=status,
             at_period_end=at_period_end,
+            accepted=accepted,
         )
 
     @staticmethod

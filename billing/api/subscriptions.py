@@ -16,7 +16,7 @@ from billing.api.pagination import PageQuery, TimeKey
 from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
 from billing.kernel import ids
-from billing.lifecycle import cancel, onboard
+from billing.lifecycle import cancel, onboard, sla
 from billing.models import Subscription
 from billing.reporting import representations
 from billing.reporting.shapes import SubscriptionDocument
@@ -28,6 +28,10 @@ Version = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 _ETAG = re.compile(r'"([0-9a-f-]{36})[.]([1-9][0-9]{0,9})"', re.ASCII)
 
 
+class AcceptSla(Request, frozen=True):
+    version: Annotated[str, Meta(min_length=1, max_length=40)]
+
+
 class ChangePlan(Request, frozen=True):
     plan_code: Code
     when: Literal["now", "period_end"] | None = None
@@ -36,12 +40,14 @@ class ChangePlan(Request, frozen=True):
     currency: Code | None = None
     starts_at: Instant | None = None
     status: Code | None = None
+    sla_acceptance: AcceptSla | None = None
 
 
 class Provision(Request, frozen=True):
     plan_code: Code
     currency: Code | None = None
     starts_at: Instant | None = None
+    sla_acceptance: AcceptSla | None = None
 
 
 class Cancel(Request, frozen=True):
@@ -89,6 +95,9 @@ class CurrentSubscription(ApiView):
 
         ``If-Match``, or ``subscription_id`` and ``version``, say what is believed current: stale is 409 and changes
         nothing. ``status``, ``starts_at`` and plans that are not on sale are for operators.
+
+        ``sla_acceptance`` keeps that the plan's terms were accepted: by whom, when and from where. A version that the
+        plan no longer has is 409 ``sla_version_stale``.
         """
         body = call.body
         organization = call.organization(organization_ref, Act.SUBSCRIBE)
@@ -105,6 +114,7 @@ class CurrentSubscription(ApiView):
             starts_at=body.starts_at.value if body.starts_at else None,
             status=body.status,
             at_period_end=None if body.when is None else body.when == "period_end",
+            accepted=_accepted(call, body.sla_acceptance),
             now=call.now(organization),
         )
         return answer(call, subscription)
@@ -146,7 +156,10 @@ class Subscriptions(ApiView):
         problems=(402, 409),
     )
     def post(self, call: Call[Provision, Nothing], organization_ref: str) -> Answer:
-        """A new subscription with its first credits. 409 if a live one of the product exists."""
+        """A new subscription with its first credits. 409 if a live one of the product exists.
+
+        ``sla_acceptance`` is kept as at the change of plan.
+        """
         body = call.body
         organization = call.organization(organization_ref, Act.SUBSCRIBE)
         if body.starts_at is not None:
@@ -158,6 +171,7 @@ class Subscriptions(ApiView):
             now=call.now(organization),
             currency=body.currency,
             starts_at=body.starts_at.value if body.starts_at else None,
+            accepted=_accepted(call, body.sla_acceptance),
         )
         return answer(call, subscription, status=201)
 
@@ -220,6 +234,10 @@ def answer(call: Call[object, object], subscription: Subscription, *, status: in
     organization = subscription.organization
     period = subscriptions_queries.find_period(subscription, call.now(organization))
     return Answer(status, representations.subscription(subscription, period), headers=_etag(subscription))
+
+
+def _accepted(call: Call[object, object], accepted: AcceptSla | None) -> sla.Acceptance | None:
+    return None if accepted is None else sla.Acceptance(accepted.version, call.request.META.get("REMOTE_ADDR", ""))
 
 
 def _etag(subscription: Subscription) -> Mapping[str, str]:

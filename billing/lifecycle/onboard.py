@@ -15,7 +15,7 @@ from billing.credits import operations as credits_operations
 from billing.infra import locks
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.periods import floor_second
-from billing.lifecycle import allowance, renew
+from billing.lifecycle import allowance, renew, sla
 from billing.lifecycle.happenings import tell
 from billing.models import Organization, PlanSpan, Status, Subscription
 from billing.subscriptions import operations, queries, transitions
@@ -50,6 +50,7 @@ def subscribe(
     now: datetime,
     currency: str | None = None,
     starts_at: datetime | None = None,
+    accepted: sla.Acceptance | None = None,
 ) -> Subscription:
     """Put ``organization`` on the current version of a plan.
 
@@ -57,7 +58,8 @@ def subscribe(
     or an operator (right to ``subscriptions``) vouches for it; else ``incomplete``: no credits and no quota until it is
     confirmed; given up on, it expires. Only operators choose plans that are not on sale or set ``starts_at``, which
     lies in the past: a sandbox catches up at once, elsewhere the renewals are held until an operator lets them run.
-    What was bought on an earlier subscription of the product comes along. Raises ``SubscriptionExists``.
+    What was bought on an earlier subscription of the product comes along. ``accepted`` terms of the service level are
+    kept with it. Raises ``SubscriptionExists``, ``SlaVersionStale``.
     """
     actors.require(actor, Act.SUBSCRIBE, organization)
     is_operator = actors.may(actor, Act.SUBSCRIPTIONS, organization)
@@ -82,6 +84,7 @@ def subscribe(
             # A free plan needs nobody's word, and must not pass for one when a paid plan is chosen later.
             confirmed_at=now if is_operator and not is_free else None,
         )
+        sla.accept(subscription=subscription, plan=plan, acceptance=accepted, actor=actor, now=now)
         for former in ended:
             if former.marketplace.credit_balance:
                 credits_operations.move_remaining(source=former.marketplace, target=subscription.marketplace, now=now)

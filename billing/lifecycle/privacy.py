@@ -22,6 +22,7 @@ from billing.models import (
     Invoice,
     Mail,
     MailStatus,
+    MarketplaceSubscription,
     Membership,
     Organization,
     Role,
@@ -186,6 +187,9 @@ def _forget_user(user: User) -> int:
         if not others.exists():
             raise SoleOwner(f"This person is the only owner of {each.organization.slug}.")
     count, _ = Membership.objects.filter(user=user).delete()
+    for account in MarketplaceSubscription.objects.filter(sla_acceptance__accepted_by=f"user:{user.id}"):
+        account.sla_acceptance = (account.sla_acceptance or {}) | {"from": ""}
+        account.save(update_fields=["sla_acceptance"])
     user.email = f"{user.id}@{ERASED_DOMAIN}"
     user.name = ""
     user.is_active = user.is_staff = user.is_superuser = False

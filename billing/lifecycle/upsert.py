@@ -9,7 +9,7 @@ from django.db import transaction
 
 from billing.accounts.actors import Actor
 from billing.catalog import queries as catalog_queries
-from billing.lifecycle import change_plan, onboard, pending, statuses
+from billing.lifecycle import change_plan, onboard, pending, sla, statuses
 from billing.models import Organization, Subscription
 from billing.subscriptions import operations, queries
 
@@ -27,6 +27,7 @@ def upsert_subscription(
     starts_at: datetime | None = None,
     status: str | None = None,
     at_period_end: bool | None = None,
+    accepted: sla.Acceptance | None = None,
 ) -> Subscription:
     """Subscribe ``organization``, or move its live subscription of the plan's product to the plan.
 
@@ -45,6 +46,7 @@ def upsert_subscription(
             now=now,
             currency=currency,
             starts_at=starts_at,
+            accepted=accepted,
         )
     else:
         waits = change_plan.waits_for_period_end(live, plan, actor=actor) if at_period_end is None else at_period_end
@@ -52,6 +54,8 @@ def upsert_subscription(
         subscription = change(
             subscription=live, plan_code=plan_code, actor=actor, now=now, expected_version=expected_version
         )
+        chosen = subscription.pending_plan if waits and subscription.pending_plan else subscription.plan
+        sla.accept(subscription=subscription, plan=chosen, acceptance=accepted, actor=actor, now=now)
     if status is None:
         return subscription
     return statuses.set_status(subscription=subscription, status=status, actor=actor, now=now)

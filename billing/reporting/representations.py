@@ -151,6 +151,7 @@ def subscription(subscription: Subscription, current_period: SubscriptionPeriod 
         else None,
         "ended_at": _instant_or_none(subscription.ended_at),
         "discount": current_discount(subscription, current_period),
+        "sla_acceptance": subscription.marketplace.sla_acceptance,
         "credit_balance": plain(subscription.marketplace.credit_balance),
         "version": subscription.version,
     }

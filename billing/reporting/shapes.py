@@ -128,6 +128,21 @@ class CouponDocument(TypedDict):
     created_at: str
 
 
+# The keys are those of the stored acceptance; "from" is a word of the language, hence this form.
+SlaAcceptanceDocument = TypedDict(
+    "SlaAcceptanceDocument",
+    {
+        "plan": str,
+        "plan_version": int,
+        "sla_tier": str,
+        "sla_version": str,
+        "accepted_by": str,
+        "accepted_at": str,
+        "from": str,
+    },
+)
+
+
 class SubscriptionDocument(TypedDict):
     id: str
     organization: str
@@ -148,6 +163,7 @@ class SubscriptionDocument(TypedDict):
     ended_at: str | None
     # The one in force, or the one that begins with the first regular period.
     discount: DiscountDocument | None
+    sla_acceptance: SlaAcceptanceDocument | None
     credit_balance: str
     version: int
 

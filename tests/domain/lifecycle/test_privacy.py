@@ -17,7 +17,7 @@ from billing.kernel.errors import Invalid
 from billing.lifecycle import clock, onboard, privacy, usage
 from billing.lifecycle.privacy import PersonNotFound, SoleOwner
 from billing.metering.offers import Offer
-from billing.models import AuditEntry, Mail, Membership, Organization, UsageEventPayload, User
+from billing.models import AuditEntry, Mail, MarketplaceSubscription, Membership, Organization, UsageEventPayload, User
 from billing.reporting import doctor
 from tests.support import catalogs, cli, factories
 from tests.support.factories import at
@@ -142,3 +142,12 @@ def test_from_the_shell(ada: User) -> None:
     assert "1 payloads are gone." in cli.run("privacy", "forget", acme.slug, "--key", "a", "--reason", "asked").out
     assert cli.shown("privacy", "erase", ADA, "--reason", "asked")["memberships"] == 1
     assert cli.run("privacy", "export", ADA).code == 3
+
+
+def test_from_where_terms_were_accepted_is_taken_out(ada: User) -> None:
+    account = MarketplaceSubscription.objects.get()
+    account.sla_acceptance = {"sla_version": "1", "accepted_by": f"user:{ada.id}", "from": "203.0.113.7"}
+    account.save()
+    privacy.erase(email=ADA, actor=OPERATOR, reason="asked")
+    account.refresh_from_db()
+    assert account.sla_acceptance == {"sla_version": "1", "accepted_by": f"user:{ada.id}", "from": ""}
