@@ -412,3 +412,12 @@ def test_a_rhythm_that_changes_in_the_first_instant_is_set_right_by_the_periods_
     to(acme, "2026-04-03")
     assert [invoice.total_minor for invoice in invoices()] == [30000, 3000 - 30000 + 3000]
     assert doctor.verify() == []
+
+
+def test_in_a_sandbox_what_is_taken_back_is_drafted_anew_at_once(acme: Organization) -> None:
+    join(acme, "arrears")
+    to(acme, "2026-04-02")
+    (cycle,) = invoices()
+    invoicing.void(invoice=cycle, actor=SYSTEM, reason="wrong address", now=at("2026-04-02"))
+    (again,) = invoices()
+    assert (again.status, again.total_minor, again.issue_due_at) == ("draft", 6000, None)
