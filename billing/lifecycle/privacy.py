@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import QuerySet
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
@@ -77,6 +78,7 @@ def export(*, email: str, actor: Actor) -> dict[str, Any]:
             for each in mails
         ],
         "invoices": [each.number for each in invoices],
+        "sla_acceptances": [each.sla_acceptance for each in _accepted(user)] if user else [],
         "acts": [
             {
                 "at": each.recorded_at.isoformat(),
@@ -158,6 +160,11 @@ def _find(email: str) -> tuple[User | None, list[Organization]]:
     return user, contacts
 
 
+def _accepted(user: User) -> QuerySet[MarketplaceSubscription]:
+    accounts = MarketplaceSubscription.objects.filter(sla_acceptance__accepted_by=f"user:{user.id}")
+    return accounts.order_by("subscription_id")
+
+
 def _checked(reason: str) -> str:
     text = reason.strip()
     if not text or len(text) > REASON_LENGTH_MAX:
@@ -187,7 +194,7 @@ def _forget_user(user: User) -> int:
         if not others.exists():
             raise SoleOwner(f"This person is the only owner of {each.organization.slug}.")
     count, _ = Membership.objects.filter(user=user).delete()
-    for account in MarketplaceSubscription.objects.filter(sla_acceptance__accepted_by=f"user:{user.id}"):
+    for account in _accepted(user):
         account.sla_acceptance = (account.sla_acceptance or {}) | {"from": ""}
         account.save(update_fields=["sla_acceptance"])
     user.email = f"{user.id}@{ERASED_DOMAIN}"

@@ -148,6 +148,7 @@ def test_from_where_terms_were_accepted_is_taken_out(ada: User) -> None:
     account = MarketplaceSubscription.objects.get()
     account.sla_acceptance = {"sla_version": "1", "accepted_by": f"user:{ada.id}", "from": "203.0.113.7"}
     account.save()
+    assert privacy.export(email=ADA, actor=OPERATOR)["sla_acceptances"] == [account.sla_acceptance]
     privacy.erase(email=ADA, actor=OPERATOR, reason="asked")
     account.refresh_from_db()
     assert account.sla_acceptance == {"sla_version": "1", "accepted_by": f"user:{ada.id}", "from": ""}
