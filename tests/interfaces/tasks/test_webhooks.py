@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def run_at_once() -> Iterator[None]:
     app.conf.update(task_always_eager=True, task_eager_propagates=True)
     yield
-    app.conf.update(task_always_eager=False)
+    app.conf.update(task_always_eager=False, task_eager_propagates=False)
 
 
 @pytest.fixture
