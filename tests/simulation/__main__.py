@@ -32,6 +32,11 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _report_progress(text: str) -> None:
+    # The figures go through a pipe to the parent at the end; this is for whoever waits.
+    sys.stderr.write(f"share {os.environ[SHARE]}: {text}\n")
+
+
 def main() -> int:
     arguments = _arguments()
     os.environ["DJANGO_SETTINGS_MODULE"] = "billing_project.settings.test"
@@ -104,7 +109,8 @@ def _share(arguments: argparse.Namespace) -> int:
 
     everybody = lives.settle(seed=arguments.seed, count=arguments.subscriptions, first_day=FIRST_DAY)
     people = everybody[int(os.environ[SHARE]) :: arguments.processes]
-    report = stage.play(people, seed=arguments.seed, first_day=FIRST_DAY, days=_days(arguments.years))
+    days = _days(arguments.years)
+    report = stage.play(people, seed=arguments.seed, first_day=FIRST_DAY, days=days, tell=_report_progress)
     say(report.text())
     totals: dict[str, Any] = report.totals()
     for name, count in totals.items():

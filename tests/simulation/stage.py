@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from tests.simulation.driving import Town
 from tests.simulation.lives import Resident
 
 TOLD_MAX = 10
+YEAR = 365
 
 
 @dataclass
@@ -51,12 +53,16 @@ class Report:
         return "\n".join([self.figures(), f"refused: {refused}", *wrong])
 
 
-def play(people: list[Resident], *, seed: int, first_day: datetime, days: int) -> Report:
-    """Let ``people`` live for ``days`` in the database that Django is connected to."""
+def play(
+    people: list[Resident], *, seed: int, first_day: datetime, days: int, tell: Callable[[str], object] = str
+) -> Report:
+    """Let ``people`` live for ``days`` in the database that Django is connected to. ``tell`` hears of every year."""
     began = time.monotonic()
     town = Town(people, seed=seed, later_catalog_on=first_day + days * 2 // 5 * DAY)
     # Nobody is there to look at invoices that are far above the ones before.
     with override_settings(BILLING_JUMP_FACTOR=10**9):
-        town.live(first_day, days)
+        for lived in range(0, days, YEAR):
+            town.live(first_day + lived * DAY, min(YEAR, days - lived))
+            tell(f"{town.days} of {days} days lived after {time.monotonic() - began:.0f} s")
         town.settle(first_day + days * DAY + 2 * DAY)
     return Report(seed, len(people), days, comparing.examine(town), town.refused, time.monotonic() - began)
