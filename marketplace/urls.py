@@ -1,7 +1,7 @@
 """Paths of the pages. No path of ours ends in a slash, except the dashboard's, which are folders."""
 
 from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.urls import include, path
 
 from marketplace import payments, views
 from marketplace.forms import SignInForm
@@ -16,10 +16,7 @@ urlpatterns = [
         name="login",
     ),
     path("logout", LogoutView.as_view(), name="logout"),
-    path("dashboard/", views.dashboard_start, name="dashboard-start"),
-    path("dashboard/<slug:slug>/", views.organization_dashboard, name="dashboard"),
-    path("dashboard/<slug:slug>/guardrails/", views.guardrails_report, name="guardrails"),
-    path("dashboard/<slug:slug>/invoices/<uuid:invoice_id>/", views.invoice, name="invoice"),
+    path("dashboard/", include("marketplace.dashboard.urls")),
     path("payments/portal/<str:token>", payments.portal, name="payment-portal"),
     path("payments/portal/<str:token>/charges/<uuid:charge_id>", payments.decide, name="payment-decide"),
     path("payments/checkout/<str:token>", payments.checkout, name="payment-checkout"),

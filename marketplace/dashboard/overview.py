@@ -19,13 +19,6 @@ NEAR = Decimal("0.8")
 
 
 @dataclass(frozen=True, slots=True)
-class OrganizationChoice:
-    slug: str
-    name: str
-    is_chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
 class SubscriptionCard:
     plan: str
     plan_version: int
@@ -103,11 +96,6 @@ class InvoiceRow:
 class DashboardPage:
     """``sees_money`` is what finance, admins and owners have and members have not: the ledger and invoices."""
 
-    slug: str
-    name: str
-    zone: str
-    sandbox_at: Moment | None
-    organizations: tuple[OrganizationChoice, ...]
     subscription: SubscriptionCard | None
     bars: tuple[MeterBar, ...]
     switches: tuple[Switch, ...]
@@ -120,14 +108,7 @@ class DashboardPage:
     invoices: tuple[InvoiceRow, ...]
 
 
-def list_organizations(actor: Actor) -> list[Organization]:
-    """Those that the person is a member of, by name."""
-    return list(Organization.objects.filter(id__in=actor.roles.keys()).order_by("name", "slug"))
-
-
-def dashboard_page(
-    *, organization: Organization, choices: list[Organization], actor: Actor, now: datetime
-) -> DashboardPage:
+def dashboard_page(*, organization: Organization, actor: Actor, now: datetime) -> DashboardPage:
     """Raises ``OrganizationNotFound`` or ``Forbidden`` where ``actor`` may not read ``organization``."""
     actors.require(actor, Act.READ, organization)
     sees_money = actors.may(actor, Act.MONEY, organization)
@@ -135,13 +116,6 @@ def dashboard_page(
     zone = ZoneInfo(found.zone)
     metered = [line for line in found.entitlements if line.kind == EntitlementKind.METERED]
     return DashboardPage(
-        slug=found.slug,
-        name=found.name,
-        zone=found.zone,
-        sandbox_at=wording.moment(found.at, zone) if found.is_sandbox else None,
-        organizations=tuple(
-            OrganizationChoice(each.slug, each.name, is_chosen=each.id == organization.id) for each in choices
-        ),
         subscription=_subscription(found, zone),
         bars=tuple(_bar(line, zone) for line in metered),
         switches=tuple(

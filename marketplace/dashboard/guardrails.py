@@ -47,8 +47,6 @@ class HoldRow:
 class GuardrailsPage:
     """``month_before`` and ``month_after`` are like ``2026-03``; the latter is empty in the month that runs."""
 
-    slug: str
-    organization: str
     month: str
     month_before: str
     month_after: str
@@ -71,8 +69,6 @@ def guardrails_page(*, organization: Organization, month: str, actor: Actor, now
     holds = guardrails.list_holds(organization, state="open", limit=HOLDS_SHOWN_MAX)
     first = window.starts_at.astimezone(zone).date()
     return GuardrailsPage(
-        slug=organization.slug,
-        organization=organization.name,
         month=f"{first:%B %Y}",
         month_before=f"{first - timedelta(days=1):%Y-%m}",
         month_after="" if window.ends_at > at else f"{first + timedelta(days=31):%Y-%m}",

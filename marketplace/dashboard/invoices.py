@@ -26,8 +26,6 @@ class LineRow:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePage:
-    slug: str
-    organization: str
     title: str
     status: Label
     is_draft: bool
@@ -51,8 +49,6 @@ def invoice_page(*, organization: Organization, invoice_id: UUID, actor: Actor) 
     invoice = invoicing_operations.read_invoice(reference=str(invoice_id), actor=actor)
     zone = ZoneInfo(organization.zone)
     return InvoicePage(
-        slug=organization.slug,
-        organization=organization.name,
         title=invoice.number or "Draft invoice",
         status=wording.invoice_status(invoice.status),
         is_draft=invoice.status == InvoiceStatus.DRAFT,
