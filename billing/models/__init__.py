@@ -1,6 +1,7 @@
 """All tables of the engine, one file per family. Columns, constraints and choices only: no rule lives here."""
 
 from billing.models.accounts import ApiKey, Membership, Organization, Role, User
+from billing.models.approvals import CreditRequest, RequestStatus
 from billing.models.catalog import (
     AllowanceEvery,
     BaseFeeTiming,
@@ -90,6 +91,7 @@ __all__ = [
     "Coupon",
     "CreditEntry",
     "CreditGrant",
+    "CreditRequest",
     "CreditNote",
     "CreditNoteLine",
     "CreditSeal",
@@ -129,6 +131,7 @@ __all__ = [
     "ProviderInboxEvent",
     "ProviderObject",
     "RefusalCount",
+    "RequestStatus",
     "ReservationCredits",
     "ReservationStatus",
     "Resolution",

@@ -90,6 +90,14 @@ class Invoice(models.Model):
             models.Index(
                 fields=["issue_due_at"], condition=Q(issue_due_at__isnull=False), name="invoices_by_issue_due"
             ),
+            # What the desk starts with: drafts that wait for somebody, what is overdue, what was billed by month.
+            models.Index(
+                fields=["organization", "drafted_at"],
+                condition=Q(status="draft", issue_due_at__isnull=True),
+                name="invoices_waiting",
+            ),
+            models.Index(fields=["due_on"], condition=Q(status="issued"), name="invoices_by_due_on"),
+            models.Index(fields=["issued_at"], condition=Q(issued_at__isnull=False), name="invoices_by_issued_at"),
         ]
 
     def __str__(self) -> str:

@@ -132,6 +132,11 @@ class WebhookDelivery(models.Model):
                 condition=Q(status=DeliveryStatus.PENDING),
                 name="webhook_deliveries_queue",
             ),
+            models.Index(
+                fields=["endpoint"],
+                condition=Q(status=DeliveryStatus.PENDING, failures__gt=0),
+                name="webhook_deliveries_failing",
+            ),
             models.Index(fields=["endpoint", "-position"], name="webhook_deliveries_log"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="webhook_deliveries_old"),
         ]

@@ -90,6 +90,12 @@ class Subscription(models.Model):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="subscriptions_history"),
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscriptions_due"),
+            # What the desk starts with: renewals that wait for somebody.
+            models.Index(
+                fields=["organization"],
+                condition=Q(parked_at__isnull=False) | Q(held_at__isnull=False),
+                name="subscriptions_waiting",
+            ),
         ]
 
     def __str__(self) -> str:
