@@ -13,6 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from billing.infra import audit
+from billing.kernel import ids
 from billing.kernel.errors import Forbidden, NotFound
 from billing.models import ApiKey, Organization, Role, User
 
@@ -35,6 +36,7 @@ class Act(StrEnum):
     CLOCK = "clock"
     VERIFY = "verify"
     PROVIDERS = "providers"
+    LISTINGS = "listings"
 
 
 ALL_REGIONS = "*"
@@ -59,7 +61,11 @@ STAFF_ACTS: Mapping[str, frozenset[Act]] = {
     ),
     "support": frozenset({Act.READ, Act.MONEY}),
     "catalog": frozenset({Act.READ, Act.CATALOG}),
+    # Of organizations and their books it knows nothing.
+    "marketplace": frozenset({Act.LISTINGS}),
 }
+# What staff do to the platform as a whole rather than to an organization.
+PLATFORM_STAFF_ACTS = frozenset({Act.CATALOG, Act.LISTINGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,12 @@ class Actor:
     staff_groups: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
     is_superuser: bool = False
+
+    @property
+    def user_id(self) -> UUID | None:
+        """The account of the person, where it is one who acts."""
+        kind, _, reference = self.name.partition(":")
+        return ids.parse_uuid(reference) if kind == "user" else None
 
 
 class OrganizationNotFound(NotFound):
@@ -100,6 +112,11 @@ ANONYMOUS = Actor(name="anonymous")
 def system(job: str) -> Actor:
     """The product itself, running ``job``."""
     return Actor(name=f"system:{job}", scopes=EVERY_ACT)
+
+
+def is_system(actor: Actor) -> bool:
+    """Whether nobody in particular acts: the product itself does."""
+    return actor.name.startswith("system:")
 
 
 def operator(login: str) -> Actor:
@@ -135,7 +152,7 @@ def may(actor: Actor, act: Act, organization: Organization | None) -> bool:
         return True
     if organization is None:
         return (actor.organization_id is None and _has_scope(actor, act)) or (
-            act is Act.CATALOG and act in _staff_acts(actor)
+            act in PLATFORM_STAFF_ACTS and act in _staff_acts(actor)
         )
     if actor.organization_id is not None and actor.organization_id != organization.id:
         return False
@@ -145,10 +162,12 @@ def may(actor: Actor, act: Act, organization: Organization | None) -> bool:
 
 
 def is_visible(actor: Actor, organization: Organization) -> bool:
-    """Whether ``actor`` may know that ``organization`` exists. Staff may, also of regions they are not cleared for."""
+    """Whether ``actor`` may know that ``organization`` exists. Staff who read organizations may, also of regions they are
+    not cleared for."""
     if actor.organization_id is not None:
         return actor.organization_id == organization.id
-    return bool(actor.is_superuser or actor.scopes or actor.staff_groups) or organization.id in actor.roles
+    is_insider = actor.is_superuser or bool(actor.scopes) or Act.READ in _staff_acts(actor)
+    return is_insider or organization.id in actor.roles
 
 
 def require(actor: Actor, act: Act, organization: Organization | None) -> None:
@@ -203,6 +222,7 @@ _WORDS: Mapping[Act, str] = {
     Act.CLOCK: "move a sandbox clock",
     Act.VERIFY: "verify the books",
     Act.PROVIDERS: "see and replay what providers told",
+    Act.LISTINGS: "manage partners and review listings",
 }
 
 

@@ -26,11 +26,12 @@ GROUPS: dict[str, set[str]] = {
     "support": {"read", "money"},
     "catalog": {"read", "catalog"},
     # Listings are another matter: of organizations and their books it knows nothing.
-    "marketplace": set(),
+    "marketplace": {"listings"},
 }
 KEY_SCOPES = {"read", "usage", "subscribe", "preview", "clock"}
 PLATFORM_SCOPES = KEY_SCOPES | {
-    *("keys", "webhooks", "subscriptions", "credits", "invoices", "organizations", "catalog", "verify", "providers")
+    *("keys", "webhooks", "subscriptions", "credits", "invoices", "organizations", "catalog", "verify", "providers"),
+    "listings",
 }
 # A key that reads sees money too, and whoever manages subscriptions may also choose plans.
 WITH = {"read": {"money"}, "subscriptions": {"subscribe"}}
