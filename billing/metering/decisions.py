@@ -48,8 +48,8 @@ MISSING = "billing:subscription-missing"
 RENEWING = (*SERVED, PAST_DUE)
 # Use of the time before a pause, an end or a payment that is missing may still be told.
 JUDGED = (*RENEWING, "paused", "canceled", "expired")
-# These are kept for every meter, limited or not: they are the usage counters.
-ALWAYS_KEPT = (Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
+# These are kept for every meter, limited or not: they are the usage counters, and the days of charts.
+ALWAYS_KEPT = (Cadence.DAILY, Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
 CALENDAR = (Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY, Cadence.NEVER)
 
 

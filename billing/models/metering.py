@@ -135,8 +135,7 @@ class UsageEventPayload(models.Model):
 class UsageWindow(models.Model):
     """Consumption of one subscription and meter in one window: ``used`` = Σ quantity, ``overage`` = Σ overage.
 
-    Monthly, lifetime and billing-period windows are kept for every meter; daily and weekly ones where an entitlement
-    asks. What earlier subscriptions of the organization used in the same window is added when read, never copied.
+    Daily, monthly, lifetime and billing-period windows are kept for every meter; weekly ones where an entitlement asks. What earlier subscriptions of the organization used in the same window is added when read, never copied.
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -158,6 +157,12 @@ class UsageWindow(models.Model):
                 fields=["organization", "meter", "cadence", "starts_at", "subscription"], name="usage_windows_identity"
             ),
             models.CheckConstraint(condition=Q(used__gte=0, overage__gte=0), name="usage_windows_not_negative"),
+        ]
+        # The few of a table that is mostly days, for sums over all of them. Recording changes no column of it.
+        indexes = [
+            models.Index(
+                fields=["organization", "meter"], condition=Q(cadence=Cadence.NEVER.value), name="usage_windows_life"
+            )
         ]
 
     def __str__(self) -> str:

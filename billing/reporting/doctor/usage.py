@@ -116,6 +116,26 @@ USAGE = (
         """,
     ),
     Invariant(
+        name="days-make-up-the-life",
+        sentence="The daily windows of a subscription and meter add up to its lifetime window.",
+        hint="An event is missing from its day: find it by comparing events and windows day by day.",
+        sql="""
+            SELECT usage.subscription_id, usage.meter,
+                sum(usage.used) FILTER (WHERE usage.cadence = 'never') AS lifetime_used,
+                sum(usage.used) FILTER (WHERE usage.cadence = 'daily') AS days_used
+            FROM subscription_usage_ledger AS usage
+            WHERE :of(usage) AND usage.cadence IN ('never', 'daily')
+            GROUP BY usage.subscription_id, usage.meter
+            HAVING (sum(usage.used) FILTER (WHERE usage.cadence = 'never'),
+                    sum(usage.overage) FILTER (WHERE usage.cadence = 'never'),
+                    sum(usage.events) FILTER (WHERE usage.cadence = 'never'))
+                IS DISTINCT FROM
+                   (sum(usage.used) FILTER (WHERE usage.cadence = 'daily'),
+                    sum(usage.overage) FILTER (WHERE usage.cadence = 'daily'),
+                    sum(usage.events) FILTER (WHERE usage.cadence = 'daily'))
+        """,
+    ),
+    Invariant(
         name="charges-equal-events",
         sentence="A usage charge is what its events went over their limits and short of credits.",
         hint="Events are the evidence: set the charge to their sums, unless its period is invoiced already.",

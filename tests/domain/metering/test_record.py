@@ -49,12 +49,12 @@ def statuses(outcomes: list[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def test_it_counts_in_the_month_the_period_and_for_life() -> None:
+def test_it_counts_in_the_day_the_month_the_period_and_for_life() -> None:
     organization = tenant("free")
     (outcome,) = record(offer(organization, "case_created"))
     assert outcome.status == "accepted"
     windows = {w.cadence: w.used for w in UsageWindow.objects.filter(organization=organization)}
-    assert windows == {"monthly": 1, "never": 1, "billing_period": 1}
+    assert windows == {"daily": 1, "monthly": 1, "never": 1, "billing_period": 1}
     assert verify() == []
 
 
