@@ -14,7 +14,8 @@ from billing.api.wire import Instant, Nothing, Request, SignedQuantity
 from billing.credits import queries as credits_queries
 from billing.lifecycle import adjust
 from billing.models import GrantKind
-from billing.reporting import representations
+from billing.reporting import approvals, representations
+from billing.reporting.approvals import CreditRequestDocument
 from billing.reporting.shapes import CreditsDocument, EntryDocument
 
 
@@ -77,7 +78,7 @@ class Ledger(ApiView):
 class AdjustCredits(ApiView):
     @endpoint(
         "Adjust credits",
-        responses={201: AdjustedDocument},
+        responses={201: AdjustedDocument, 202: CreditRequestDocument},
         act=Act.CREDITS,
         idempotent=True,
         tag="credits",
@@ -86,11 +87,12 @@ class AdjustCredits(ApiView):
     def post(self, call: Call[Adjustment, Nothing], subscription_id: str) -> Answer:
         """Gives or takes credits, with the reason in the ledger and the audit log. 402 where there are too few to take.
 
+        202 with the request where a second person has to approve, because it is more than one hand may move alone.
         For finance staff and platform keys.
         """
         subscription = call.subscription(subscription_id, Act.CREDITS)
         body = call.body
-        entries = adjust.adjust(
+        adjusted = adjust.adjust(
             subscription=subscription,
             credits=body.credits.value,
             actor=call.actor,
@@ -99,4 +101,6 @@ class AdjustCredits(ApiView):
             expires_at=body.expires_at.value if body.expires_at else None,
             kind=GrantKind(body.kind),
         )
-        return Answer(201, {"results": [representations.entry(entry) for entry in entries]})
+        if adjusted.request is not None:
+            return Answer(202, approvals.credit_request(adjusted.request, call.now(subscription.organization)))
+        return Answer(201, {"results": [representations.entry(entry) for entry in adjusted.entries]})

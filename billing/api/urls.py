@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.api import (
+    approvals,
     coupons,
     credit_notes,
     credits,
@@ -34,6 +35,7 @@ _WEBHOOK = f"{_WEBHOOKS}/<str:endpoint_id>"
 _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
 _TENANT = "v1/admin/billing"
 _RESERVATION = f"{_ORGANIZATION}/quotas/reservations/<str:reservation_id>"
+_CREDIT_REQUEST = "billing/credit-requests/<str:request_id>"
 _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
@@ -95,6 +97,11 @@ urlpatterns = [
     path(f"{_SUBSCRIPTION}/credits/adjust", credits.AdjustCredits.as_view()),
     path(f"{_SUBSCRIPTION}/credits/ledger", credits.Ledger.as_view()),
     path(f"{_SUBSCRIPTION}/credits/grants/<str:grant_id>/void", reversals.VoidGrant.as_view()),
+    path("billing/credit-requests", approvals.AllCreditRequests.as_view()),
+    path(_CREDIT_REQUEST, approvals.CreditRequestDetail.as_view()),
+    path(f"{_CREDIT_REQUEST}/approve", approvals.ApproveCredits.as_view()),
+    path(f"{_CREDIT_REQUEST}/reject", approvals.RejectCredits.as_view()),
+    path(f"{_ORGANIZATION}/credit-requests", approvals.CreditRequests.as_view()),
     path("billing/invoices", invoices.Invoices.as_view()),
     path(_INVOICE, invoices.InvoiceDetail.as_view()),
     path(f"{_INVOICE}/issue", invoices.IssueInvoice.as_view()),

@@ -1,6 +1,7 @@
 """What every environment shares. Whatever differs between installations comes from the environment."""
 
 from copy import deepcopy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,10 @@ BILLING_JUMP_FACTOR = env.int("BILLING_JUMP_FACTOR", default=10)
 BILLING_CREDITS_LOW_PERCENT = env.int("BILLING_CREDITS_LOW_PERCENT", default=20)
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
+# Credits that one hand gives or takes at most on an account within a day; more waits for a second person. "none" asks
+# for no second person.
+_approval_above = env.str("BILLING_APPROVAL_ABOVE_CREDITS", default="10000")
+BILLING_APPROVAL_ABOVE_CREDITS = None if _approval_above.lower() == "none" else Decimal(_approval_above)
 # Days after a charge failed, or an invoice was overdue, on which it is charged or reminded of again.
 BILLING_DUNNING_DAYS: list[int] = env.list("BILLING_DUNNING_DAYS", cast=int, default=[1, 3, 5, 7])
 # Days after that until the subscription is past due, and then until it ends; without the latter it never does.

@@ -9,9 +9,16 @@ BILLING_ENVIRONMENT = "sandbox"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 BILLING_MAIL_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = False
+# Its own tests ask for it; elsewhere people are signed in without a sign-in.
+BILLING_STAFF_SECOND_FACTOR = False
 INSTALLED_APPS = [*INSTALLED_APPS, "examples.casework"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_AUTOREFRESH = True
+# Tests that are about something else move credits in any amount; those about a second person set it themselves.
+BILLING_APPROVAL_ABOVE_CREDITS = None

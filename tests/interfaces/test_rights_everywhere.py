@@ -119,6 +119,11 @@ GET    api/billing/subscriptions/<subscription_id>/credits/ledger               
 POST   api/billing/subscriptions/<subscription_id>/credits/grants/<grant_id>/void   credits {"reason": "r"}
 GET    api/billing/invoices                                                         platform:invoices
 GET    api/billing/invoices/<invoice_id>                                            money
+GET    api/billing/credit-requests                                                  platform:credits
+GET    api/billing/credit-requests/<request_id>                                     credits
+POST   api/billing/credit-requests/<request_id>/approve                             credits {}
+POST   api/billing/credit-requests/<request_id>/reject                              credits {"reason": "r"}
+GET    api/billing/organizations/<organization_ref>/credit-requests                 credits
 POST   api/billing/invoices/<invoice_id>/issue                                      invoices {}
 GET    api/billing/invoices/<invoice_id>/verification                               preview
 POST   api/billing/invoices/<invoice_id>/hold                                       invoices {"reason": "r"}

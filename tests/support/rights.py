@@ -15,9 +15,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from billing.accounts import operations
 from billing.kernel.ids import new_id
-from billing.models import ProviderInboxEvent, StubCharge, Subscription, UsageDebitHold, User
+from billing.models import CreditRequest, ProviderInboxEvent, StubCharge, Subscription, UsageDebitHold, User
 from examples.casework.models import Case
 from tests.support.api import CLI, NOW, World, build
+from tests.support.factories import at
 
 CUSTOMER = {"read", "money", "usage", "subscribe", "preview", "keys", "webhooks"}
 ROLES = {"member": {"read"}, "finance": {"read", "money", "preview"}, "admin": CUSTOMER, "owner": CUSTOMER}
@@ -180,6 +181,16 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
     )
     case = Case.objects.create(organization=organization, reference="c", title="c", request_key="c")
     return {
+    request = CreditRequest.objects.create(
+        organization=organization,
+        subscription=subscription,
+        kind="adjustment",
+        credits=50_000,
+        reason="r",
+        requested_by="cli:grace",
+        requested_at=NOW,
+        lapses_at=at("2024-01-20"),
+    )
         "organization_ref": slug,
         "slug": slug,
         "subscription_id": str(subscription.id),
@@ -197,6 +208,7 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         "charge_id": str(charge.id),
         "case_id": str(case.pk),
         "token": portal.rpartition("/")[2],
+        "request_id": str(request.id),
     }
 
 

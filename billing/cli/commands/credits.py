@@ -6,23 +6,25 @@ from datetime import datetime
 from decimal import Decimal
 
 import click
+from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
 from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import INSTANT, REASON, SIGNED
 from billing.credits import queries as credits_queries
+from billing.credits import requests
 from billing.lifecycle import adjust as lifecycle_adjust
-from billing.lifecycle import voiding
+from billing.lifecycle import approving, voiding
 from billing.models import GrantKind
-from billing.reporting import representations
+from billing.reporting import approvals, representations
 
 _KINDS = [GrantKind.ADJUSTMENT.value, GrantKind.PROMOTION.value, GrantKind.PURCHASE.value]
 
 
 @click.group("credits")
 def command() -> None:
-    """Show, adjust and void credits, read the ledger."""
+    """Show, adjust, approve and void credits, read the ledger."""
 
 
 # A negative amount begins like an option.
@@ -37,17 +39,24 @@ def command() -> None:
 def adjust(
     organization: str, amount: Decimal, *, reason: str, kind: str, expires_at: datetime | None, product: str
 ) -> Answer:
-    """Give credits, or take them with a negative AMOUNT; where there are too few to take, nothing is taken."""
+    """Give credits, or take them with a negative AMOUNT; where there are too few to take, nothing is taken.
+
+    Above the installation's limit it is only asked for, and somebody else approves it.
+    """
     subscription = lookup.last_subscription(organization, product)
-    entries = lifecycle_adjust.adjust(
+    now = accounts_queries.now_for(subscription.organization)
+    entries, request = lifecycle_adjust.adjust(
         subscription=subscription,
         credits=amount,
         actor=environment.actor(),
         reason=reason,
-        now=accounts_queries.now_for(subscription.organization),
+        now=now,
         expires_at=expires_at,
         kind=GrantKind(kind),
     )
+    if request is not None:
+        text = f"Nothing is booked yet: {output.figure(amount)} credits wait for a second person as {request.id}."
+        return Answer(approvals.credit_request(request, now), text)
     balance = entries[-1].balance_after
     document = {"results": [representations.entry(entry) for entry in entries], "balance": balance}
     return Answer(document, f"{output.figure(amount)} credits booked; the balance is {output.figure(balance)}.")
@@ -71,6 +80,58 @@ def void(organization: str, grant: str, *, reason: str, product: str) -> Answer:
     )
     text = f"{output.figure(found.remaining)} of {output.figure(voided.granted)} credits are void."
     return Answer(representations.grant(voided), text)
+
+
+@command.command("requests")
+@click.argument("organization", required=False)
+@click.option("--state", type=click.Choice(requests.STATES), help="Only those. [default: all]")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@answers()
+def list_requests(organization: str | None, *, state: str | None, limit: int) -> Answer:
+    """Credits that wait, or waited, for a second person: of one organization, or of all; the last asked for first."""
+    found = requests.list_requests(
+        organization_id=accounts_queries.get_organization(organization).id if organization else None,
+        state=state,
+        now=timezone.now(),
+        limit=limit,
+    )
+    listed = [approvals.credit_request(each, accounts_queries.now_for(each.organization)) for each in found]
+    rows = [
+        (told["id"], each.organization.slug, each.credits, told["state"], each.requested_by, each.requested_at,
+         each.decided_by, each.reason)
+        for each, told in zip(found, listed, strict=True)
+    ]  # fmt: skip
+    header = ("request", "organization", "credits", "state", "asked by", "asked", "decided by", "reason")
+    text = output.table(header, rows, right=("credits",)) if rows else "No requests."
+    return Answer({"results": listed}, text)
+
+
+@command.command("approve")
+@click.argument("request")
+@answers()
+def approve(request: str) -> Answer:
+    """Book what somebody else asked for. Whoever asked cannot, nor a key that they made."""
+    found = requests.get_request(request)
+    now = accounts_queries.now_for(found.organization)
+    entries, approved = approving.approve(request=found, actor=environment.actor(), now=now)
+    document = {
+        "request": approvals.credit_request(approved or found, now),
+        "results": [representations.entry(entry) for entry in entries],
+    }
+    balance = output.figure(entries[-1].balance_after)
+    return Answer(document, f"{output.figure(found.credits)} credits booked; the balance is {balance}.")
+
+
+@command.command("reject")
+@click.argument("request")
+@click.option("--reason", type=REASON, required=True, help="Goes into the audit log.")
+@answers()
+def reject(request: str, *, reason: str) -> Answer:
+    """Book nothing of what was asked for; whoever asked takes it back so."""
+    found = requests.get_request(request)
+    now = accounts_queries.now_for(found.organization)
+    rejected = approving.reject(request=found, actor=environment.actor(), reason=reason, now=now)
+    return Answer(approvals.credit_request(rejected, now), "Rejected; nothing is booked.")
 
 
 @command.command("show")

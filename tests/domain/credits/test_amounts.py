@@ -24,7 +24,8 @@ def subscription() -> Subscription:
 
 
 def give(subscription: Subscription, credits: str | Decimal) -> list[CreditEntry]:
-    return adjust.adjust(subscription=subscription, credits=Decimal(credits), actor=OPERATOR, reason="a test", now=NOW)
+    given = adjust.adjust(subscription=subscription, credits=Decimal(credits), actor=OPERATOR, reason="a test", now=NOW)
+    return given.entries
 
 
 def balance(subscription: Subscription) -> Decimal:
