@@ -10,6 +10,7 @@ import environ
 # Whatever reads the settings (server, shell, command, test) thereby binds @shared_task functions to our Celery app;
 # without it a task's ``delay`` would go to Celery's default broker.
 from billing_project.celery import app as celery_app  # noqa: F401
+from billing_project.settings.accounts import *
 from billing_project.settings.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -32,6 +33,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "billing",
     "marketplace",
 ]
@@ -55,6 +59,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "marketplace.accounts.middleware.StaffSecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -178,9 +184,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
-LOGIN_URL = "/login"
-LOGIN_REDIRECT_URL = "/dashboard/"
-LOGOUT_REDIRECT_URL = "/"
 
 # --- E-mail: EMAIL_URL is like smtp+tls://user:password@mail.example.com:587 ---
 
@@ -190,6 +193,7 @@ vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 # Without a server what would be sent is recorded as skipped, rather than printed where nobody reads it.
 BILLING_MAIL_ENABLED = bool(env.str("EMAIL_URL", default=""))
 BILLING_MAIL_FROM = env.str("BILLING_MAIL_FROM", default="billing@localhost")
+DEFAULT_FROM_EMAIL = BILLING_MAIL_FROM
 # What is written to sandbox organizations is recorded and not sent, unless this says so.
 BILLING_MAIL_SANDBOX = env.bool("BILLING_MAIL_SANDBOX", default=False)
 
@@ -234,14 +238,14 @@ BILLING_OUTBOX_KEPT_DAYS = env.int("BILLING_OUTBOX_KEPT_DAYS", default=90)
 BILLING_GRACE_HOURS = env.int("BILLING_GRACE_HOURS", default=24)
 # An invoice of more than this many times the highest of the subscription's last ones waits for a human.
 BILLING_JUMP_FACTOR = env.int("BILLING_JUMP_FACTOR", default=10)
-# Credits are told to be low at this many per cent of what there was when some were last added.
-BILLING_CREDITS_LOW_PERCENT = env.int("BILLING_CREDITS_LOW_PERCENT", default=20)
-# Days from an invoice's issue to its due date.
-BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Credits that one hand gives or takes at most on an account within a day; more waits for a second person. "none" asks
 # for no second person.
 _approval_above = env.str("BILLING_APPROVAL_ABOVE_CREDITS", default="10000")
 BILLING_APPROVAL_ABOVE_CREDITS = None if _approval_above.lower() == "none" else Decimal(_approval_above)
+# Credits are told to be low at this many per cent of what there was when some were last added.
+BILLING_CREDITS_LOW_PERCENT = env.int("BILLING_CREDITS_LOW_PERCENT", default=20)
+# Days from an invoice's issue to its due date.
+BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Days after a charge failed, or an invoice was overdue, on which it is charged or reminded of again.
 BILLING_DUNNING_DAYS: list[int] = env.list("BILLING_DUNNING_DAYS", cast=int, default=[1, 3, 5, 7])
 # Days after that until the subscription is past due, and then until it ends; without the latter it never does.

@@ -19,6 +19,8 @@ if len(SECRET_KEY) < SECRET_KEY_LENGTH_MIN or len(set(SECRET_KEY)) < SECRET_KEY_
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS is not set: name the host names that this installation answers to.")
 
+# Links in mail, whatever the proxy said of the request that caused it.
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
 # Only behind a proxy that sets the header itself: a client could otherwise claim to be on TLS.
 if env.bool("TRUST_PROXY_TLS_HEADER", default=False):

