@@ -1,6 +1,6 @@
 """All tables of the engine, one file per family. Columns, constraints and choices only: no rule lives here."""
 
-from billing.models.accounts import ApiKey, Membership, Organization, Role, User
+from billing.models.accounts import ApiKey, Invitation, Membership, Organization, Role, User
 from billing.models.approvals import CreditRequest, RequestStatus
 from billing.models.catalog import (
     AllowanceEvery,
@@ -103,6 +103,7 @@ __all__ = [
     "GrantKind",
     "IdempotentRequest",
     "InboxStatus",
+    "Invitation",
     "Invoice",
     "InvoiceKind",
     "InvoiceLine",

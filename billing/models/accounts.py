@@ -103,6 +103,42 @@ class Membership(models.Model):
         return f"{self.user_id} {self.role}"
 
 
+class Invitation(models.Model):
+    """Somebody asked, by mail to ``email``, to join an organization with ``role``. All its times are real time.
+
+    The secret in the link is high-entropy and stored as its SHA-256, as a key's is.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+    digest = models.BinaryField(max_length=32, unique=True)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "organization_invitations"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=Q(accepted_at__isnull=True, revoked_at__isnull=True),
+                name="invitations_one_open_each",
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at__isnull=True) | Q(revoked_at__isnull=True), name="invitations_end_once"
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitations_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.role}"
+
+
 class ApiKey(models.Model):
     """A key of one organization, or of the platform where ``organization`` is null.
 
