@@ -66,6 +66,7 @@ urlpatterns = [
     path(f"{_RESERVATION}/settle", reservations.SettleReservation.as_view()),
     path(f"{_RESERVATION}/release", reservations.ReleaseReservation.as_view()),
     path(f"{_ORGANIZATION}/usage", usage.UsageCounters.as_view()),
+    path(f"{_ORGANIZATION}/usage/days", usage.UsageDays.as_view()),
     path(f"{_ORGANIZATION}/guardrails/report", guardrails.GuardrailReport.as_view()),
     path(f"{_ORGANIZATION}/guardrails/holds", guardrails.DebitHolds.as_view()),
     path(f"{_ORGANIZATION}/guardrails/holds/<str:event_id>/clear", guardrails.ClearDebit.as_view()),

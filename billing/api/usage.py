@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -15,16 +17,16 @@ from billing.accounts.actors import Act
 from billing.api import body, wire
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.problems import FieldError, Refused, invalid_field
-from billing.api.wire import Instant, Nothing, Quantity, Request
+from billing.api.wire import Day, Instant, Nothing, Quantity, Request
 from billing.infra import idempotency
 from billing.kernel.guardrails import FLAGS_MAX
-from billing.metering import flagging
+from billing.metering import days, flagging
 from billing.metering import queries as metering_queries
 from billing.metering.flagging import Guardrail
 from billing.metering.offers import Offer, Outcome
 from billing.models import Organization
 from billing.reporting import representations
-from billing.reporting.shapes import CounterDocument, UsageOutcomeDocument
+from billing.reporting.shapes import CounterDocument, UsageDayDocument, UsageOutcomeDocument
 from billing.service import BillingService
 
 BATCH_MAX = 1000
@@ -162,6 +164,37 @@ class UsageCounters(ApiView):
         organization = call.organization(organization_ref, Act.READ)
         counters = metering_queries.list_counters(organization, now=call.at)
         return Answer(200, {"results": [representations.counter(each) for each in counters]})
+
+
+class DaysQuery(Request, frozen=True, rename={"since": "from", "until": "to"}):
+    since: Day | None = None
+    until: Day | None = None
+    meter: Code | None = None
+
+
+# ``from`` is no name that Python would take in a class.
+UsageDaysDocument = TypedDict(
+    "UsageDaysDocument", {"zone": str, "from": str, "to": str, "results": list[UsageDayDocument]}
+)
+
+
+class UsageDays(ApiView):
+    @endpoint("Read use by day", responses={200: UsageDaysDocument}, act=Act.READ, tag="usage", problems=(422,))
+    def get(self, call: Call[Nothing, DaysQuery], organization_ref: str) -> Answer:
+        """Use on each day of `[from, to)`, in the organization's zone, by meter and day; days without use are left out.
+        By default from the first of this month to the end of today; at most 366 days."""
+        organization = call.organization(organization_ref, Act.READ)
+        today = call.now(organization).astimezone(ZoneInfo(organization.zone)).date()
+        since = call.query.since.value if call.query.since else today.replace(day=1)
+        until = call.query.until.value if call.query.until else today + timedelta(days=1)
+        found = days.list_days(organization, since=since, until=until, meter=call.query.meter)
+        document: UsageDaysDocument = {
+            "zone": organization.zone,
+            "from": since.isoformat(),
+            "to": until.isoformat(),
+            "results": [representations.usage_day(each) for each in found],
+        }
+        return Answer(200, document)
 
 
 def _items(request: UsageRequest) -> list[_Item]:

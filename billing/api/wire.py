@@ -7,7 +7,7 @@ refused, nothing is coerced; every error names its field.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -17,7 +17,7 @@ import msgspec
 
 from billing.api.body import Scientific
 from billing.api.problems import Refused, invalid_field
-from billing.kernel import ids
+from billing.kernel import ids, instants
 from billing.kernel.decimals import ZERO, bounded, parse_decimal
 
 T = TypeVar("T")
@@ -58,6 +58,12 @@ class SignedQuantity(Wrapped[Decimal]):
 
 class Instant(Wrapped[datetime]):
     """RFC 3339 with an offset; digits beyond microseconds are dropped. ``value`` is UTC."""
+
+    __slots__ = ()
+
+
+class Day(Wrapped[date]):
+    """A calendar day: ``2026-01-31``."""
 
     __slots__ = ()
 
@@ -132,6 +138,12 @@ def _instant(value: object) -> Instant:
     return Instant(read_instant(value))
 
 
+def _day(value: object) -> Day:
+    if not isinstance(value, str):
+        raise ValueError("is not a day, such as 2026-01-31")
+    return Day(instants.read_day(value))
+
+
 def _id(value: object) -> Id:
     read = ids.parse_uuid(value) if isinstance(value, str) else None
     if read is None:
@@ -149,6 +161,7 @@ _DECODERS: dict[Any, Any] = {
     Quantity: _quantity,
     SignedQuantity: _signed_quantity,
     Instant: _instant,
+    Day: _day,
     Id: _id,
     PageSize: _page_size,
 }
@@ -169,6 +182,7 @@ _SCHEMAS: dict[Any, dict[str, Any]] = {
         "description": SignedQuantity.__doc__,
     },
     Instant: {"type": "string", "format": "date-time", "description": Instant.__doc__},
+    Day: {"type": "string", "format": "date", "description": Day.__doc__},
     Id: {"type": "string", "format": "uuid"},
     PageSize: {"type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -44,6 +44,18 @@ class _Instant(click.ParamType[datetime]):
         try:
             return instants.settle(instants.read(str(value)), _UTC).astimezone(UTC)
         except (ValueError, OverflowError) as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+class _Day(click.ParamType[date]):
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return instants.read_day(str(value))
+        except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
 
 
@@ -106,6 +118,7 @@ class Text(click.ParamType[str]):
 QUANTITY = _Decimal(is_signed=False)
 SIGNED = _Decimal(is_signed=True)
 INSTANT = _Instant()
+DAY = _Day()
 LENGTH = _Length()
 ZONE = _Zone()
 MAPPING = _Mapping()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 YEAR_MIN, YEAR_MAX = 1970, 2199
@@ -14,6 +14,7 @@ _WRITTEN = re.compile(
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?",
     re.ASCII,
 )
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _LENGTH = re.compile(r"([1-9][0-9]{0,5})([wdhms])", re.ASCII)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
@@ -33,6 +34,13 @@ def read(text: str) -> datetime:
     if not YEAR_MIN <= at.year <= YEAR_MAX:
         raise ValueError(f"is not between the years {YEAR_MIN} and {YEAR_MAX}")
     return at
+
+
+def read_day(text: str) -> date:
+    """A day as written: ``2026-01-31``. Raises ``ValueError`` with a sentence."""
+    if not _DAY.fullmatch(text):
+        raise ValueError("is not a day such as 2026-01-31")
+    return read(text).date()
 
 
 def settle(at: datetime, zone: ZoneInfo) -> datetime:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Sum
 
 from billing.accounts import queries as accounts_queries
+from billing.catalog import queries as catalog_queries
 from billing.kernel.decimals import ZERO
 from billing.kernel.periods import Cadence, calendar_window
 from billing.metering.decisions import Decider
@@ -49,7 +50,9 @@ def list_counters(organization: Organization, *, now: datetime) -> list[Counter]
     """Usage counters by meter, from windows: as many rows as there are meters, whatever the number of events."""
     at = accounts_queries.now_for(organization, now)
     month = calendar_window(Cadence.MONTHLY, at, ZoneInfo(organization.zone))
-    windows = UsageWindow.objects.filter(organization=organization)
+    # Naming the meters lets the index lead to each window, past all the days.
+    meters = [meter.code for meter in catalog_queries.list_meters()]
+    windows = UsageWindow.objects.filter(organization=organization, meter_id__in=meters)
     totals = windows.filter(cadence=Cadence.NEVER.value).values_list("meter_id").annotate(Sum("used"))
     months = dict(
         windows.filter(cadence=Cadence.MONTHLY.value, starts_at=month.starts_at)

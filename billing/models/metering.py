@@ -135,7 +135,8 @@ class UsageEventPayload(models.Model):
 class UsageWindow(models.Model):
     """Consumption of one subscription and meter in one window: ``used`` = Σ quantity, ``overage`` = Σ overage.
 
-    Daily, monthly, lifetime and billing-period windows are kept for every meter; weekly ones where an entitlement asks. What earlier subscriptions of the organization used in the same window is added when read, never copied.
+    Daily, monthly, lifetime and billing-period windows are kept for every meter; weekly ones where an entitlement asks.
+    What earlier subscriptions of the organization used in the same window is added when read, never copied.
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -45,7 +45,8 @@ class DiscountView:
 
 @dataclass(frozen=True, slots=True)
 class EntitlementView:
-    """One line of the plan. Metered: ``limit`` None is unlimited; ``remaining`` is never below zero."""
+    """One line of the plan. Metered: ``limit`` None is unlimited; ``remaining`` is what is neither used nor reserved,
+    and never below zero."""
 
     key: str
     kind: str
@@ -56,6 +57,7 @@ class EntitlementView:
     cadence: str
     limit: Decimal | None
     used: Decimal
+    reserved: Decimal
     remaining: Decimal | None
     overage: Decimal
     window: Span | None

@@ -9,6 +9,7 @@ from typing import Any
 
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
+from billing.metering.days import Day
 from billing.metering.offers import EventView, Outcome
 from billing.metering.queries import Counter
 from billing.metering.reversing import Reversal
@@ -45,6 +46,7 @@ from billing.reporting.shapes import (
     ReversalDocument,
     SlaDocument,
     SubscriptionDocument,
+    UsageDayDocument,
     UsageEventDocument,
     UsageOutcomeDocument,
 )
@@ -299,6 +301,16 @@ def counter(counter: Counter) -> CounterDocument:
         "total": plain(counter.total),
         "month": plain(counter.month),
         "month_starts_at": instant(counter.month_starts_at),
+    }
+
+
+def usage_day(day: Day) -> UsageDayDocument:
+    return {
+        "meter": day.meter,
+        "day": day.on.isoformat(),
+        "quantity": plain(day.quantity),
+        "overage": plain(day.overage),
+        "events": day.events,
     }
 
 

@@ -252,6 +252,14 @@ class CounterDocument(TypedDict):
     month_starts_at: str
 
 
+class UsageDayDocument(TypedDict):
+    meter: str
+    day: str
+    quantity: str
+    overage: str
+    events: int
+
+
 class QuotaDocument(TypedDict):
     """What ``BillingQuotaOutcome.as_dict`` gives. ``limit`` and ``remaining`` null mean unlimited."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,8 +15,9 @@ from billing.accounts import queries as accounts_queries
 from billing.cli import environment, output, usage_import
 from billing.cli.exits import Exit
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import CODE, INSTANT, KEY, MAPPING, QUANTITY, REASON, ZONE, Text
+from billing.cli.parameters import CODE, DAY, INSTANT, KEY, MAPPING, QUANTITY, REASON, ZONE, Text
 from billing.lifecycle import reversal as lifecycle_reversal
+from billing.metering import days
 from billing.metering import queries as metering_queries
 from billing.metering.importing import Layout
 from billing.metering.offers import Offer, Outcome
@@ -106,6 +107,32 @@ def show(organization: str) -> Answer:
     text = output.table(("use", "this month", "ever"), rows, right=("this month", "ever"))
     return Answer(
         {"results": [representations.counter(each) for each in counters]}, text if rows else "Nothing was used yet."
+    )
+
+
+@command.command("days")
+@click.argument("organization")
+@click.option("--from", "since", type=DAY, help="The first day. [default: the first of this month]")
+@click.option("--to", "until", type=DAY, help="The day after the last. [default: tomorrow]")
+@click.option("--meter", type=CODE, help="Only this event.")
+@answers()
+def list_days(organization: str, *, since: date | None, until: date | None, meter: str | None) -> Answer:
+    """Use day by day, in the organization's zone; days without use are left out. At most 366 days."""
+    found = accounts_queries.get_organization(organization)
+    today = accounts_queries.now_for(found, timezone.now()).astimezone(ZoneInfo(found.zone)).date()
+    rows = days.list_days(
+        found,
+        since=since or today.replace(day=1),
+        until=until or today + timedelta(days=1),
+        meter=meter,
+    )
+    text = output.table(
+        ("day", "use", "quantity", "over", "recorded"),
+        [(each.on.isoformat(), each.meter, each.quantity, each.overage, each.events) for each in rows],
+        right=("quantity", "over", "recorded"),
+    )
+    return Answer(
+        {"results": [representations.usage_day(each) for each in rows]}, text if rows else "Nothing was used then."
     )
 
 

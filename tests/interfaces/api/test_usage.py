@@ -191,3 +191,39 @@ def test_a_check_changes_nothing_and_tells_the_window(world: World) -> None:
     world.platform.post(f"/billing/subscriptions/{world.subscription.id}/cancel")
     gone = world.own.post("/billing/organizations/acme/quotas/check", {"event": "tokens"}).json
     assert (gone["allowed"], gone["notes"]) == (False, ["billing:subscription-missing"])
+
+
+def test_use_by_day(world: World) -> None:
+    for at, quantity in (("2023-11-15T23:59:59Z", 3), ("2023-11-16T00:00:00Z", 4), (None, 5)):
+        body = {"meter": "tokens", "quantity": quantity} | ({"occurred_at": at} if at else {})
+        assert world.own.post("/billing/usage", body).status == 201
+    answer = world.own.get("/billing/organizations/acme/usage/days")
+    assert (answer.json["zone"], answer.json["from"], answer.json["to"]) == ("UTC", "2023-11-01", "2023-11-18")
+    assert [(each["day"], each["quantity"], each["events"]) for each in answer.json["results"]] == [
+        ("2023-11-15", "3", 1),
+        ("2023-11-16", "4", 1),
+        ("2023-11-17", "5", 1),
+    ]
+    one = world.own.get("/billing/organizations/acme/usage/days?from=2023-11-16&to=2023-11-17&meter=tokens").json
+    assert [each["quantity"] for each in one["results"]] == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=2023-11-02&to=2023-11-02", "to"),
+        ("from=2022-11-01&to=2023-11-03", "to"),
+        ("from=yesterday", "from"),
+        ("from=2023-02-29", "from"),
+        ("from=2023-11-01T00:00:00Z", "from"),
+        ("to=20231101", "to"),
+        ("to=%D9%A2%D9%A0%D9%A2%D9%A3-11-01", "to"),
+        ("to=0000-01-01", "to"),
+        ("to=9999-12-31", "to"),
+        ("meter=nothing", "meter"),
+        ("day=2023-11-01", "day"),
+    ],
+)
+def test_days_that_are_none(world: World, query: str, field: str) -> None:
+    answer = world.own.get(f"/billing/organizations/acme/usage/days?{query}")
+    assert (answer.status, answer.fields) == (422, [field])
