@@ -117,8 +117,9 @@ class Checkout(ApiView):
         problems=(409, 502),
     )
     def post(self, call: Call[ReturnTo, Nothing], subscription_id: str) -> Answer:
-        """Where the customer pays for an incomplete subscription, or for a trial that is not paid for yet. It serves
-        once the provider has told."""
+        """Where the customer pays for an incomplete subscription, or for a trial that is not paid for yet, or puts a
+        means of payment on file before a free plan is left for one that costs. It counts once the provider has told.
+        """
         url = links.checkout(
             subscription=call.subscription(subscription_id, Act.SUBSCRIBE),
             return_url=call.request.build_absolute_uri(call.body.return_url),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 from uuid import UUID
 
 from msgspec import Meta
@@ -16,10 +16,10 @@ from billing.api.pagination import PageQuery, TimeKey
 from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
 from billing.kernel import ids
-from billing.lifecycle import cancel, onboard, sla
+from billing.lifecycle import cancel, change_preview, onboard, sla
 from billing.models import Subscription
 from billing.reporting import representations
-from billing.reporting.shapes import SubscriptionDocument
+from billing.reporting.shapes import InvoiceDocument, PlanReference, SubscriptionDocument
 from billing.service import BillingService
 from billing.subscriptions import queries as subscriptions_queries
 
@@ -43,6 +43,12 @@ class ChangePlan(Request, frozen=True):
     sla_acceptance: AcceptSla | None = None
 
 
+class PreviewChange(Request, frozen=True):
+    plan_code: Code
+    when: Literal["now", "period_end"] | None = None
+    version: Version | None = None
+
+
 class Provision(Request, frozen=True):
     plan_code: Code
     currency: Code | None = None
@@ -58,6 +64,38 @@ class Cancel(Request, frozen=True):
 
 class Activate(Request, frozen=True):
     version: Version | None = None
+
+
+class RunningDocument(TypedDict):
+    """The running period's invoice as it would be."""
+
+    without: InvoiceDocument
+    with_change: InvoiceDocument
+
+
+class FollowingDocument(TypedDict):
+    """The period after the running one: its invoice without use, and the allowance at its start."""
+
+    starts_at: str
+    ends_at: str
+    invoice: InvoiceDocument
+    credits: str
+
+
+class ChangePreviewDocument(TypedDict):
+    """``due_now`` is the invoice of fees in advance that the change asks for at once; ``credits`` what it adds."""
+
+    plan_before: PlanReference
+    plan: PlanReference
+    when: str
+    takes_effect_at: str
+    status: str
+    # Of the subscription that was looked at: send it along to change just that.
+    version: int
+    due_now: InvoiceDocument | None
+    running_period: RunningDocument | None
+    credits: str
+    next_period: FollowingDocument | None
 
 
 class CurrentSubscription(ApiView):
@@ -180,6 +218,32 @@ class SubscriptionDetail(ApiView):
     @endpoint("Read a subscription", responses={200: SubscriptionDocument}, act=Act.READ, tag="subscriptions")
     def get(self, call: Call[Nothing, Nothing], subscription_id: str) -> Answer:
         return answer(call, call.subscription(subscription_id, Act.READ))
+
+
+class PreviewChangeOfPlan(ApiView):
+    @endpoint(
+        "Preview a change of plan",
+        responses={200: ChangePreviewDocument},
+        act=Act.SUBSCRIBE,
+        tag="subscriptions",
+        problems=(402, 409),
+    )
+    def post(self, call: Call[PreviewChange, Nothing], subscription_id: str) -> Answer:
+        """What a change would cost today and in the next period, and what it would do to the credits. Writes nothing.
+
+        The change itself is rehearsed and taken back, so the two agree, and it is refused as the change would be.
+        ``when`` is decided as there.
+        """
+        found = call.subscription(subscription_id, Act.SUBSCRIBE)
+        preview = change_preview.preview_change(
+            subscription=found,
+            plan_code=call.body.plan_code,
+            actor=call.actor,
+            now=call.now(found.organization),
+            at_period_end=None if call.body.when is None else call.body.when == "period_end",
+            expected_version=expected_of(call, found, call.body.version),
+        )
+        return Answer(200, change_preview.as_dict(preview))
 
 
 class CancelSubscription(ApiView):

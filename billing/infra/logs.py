@@ -30,6 +30,7 @@ ITEMS_MAX = 50
 
 request_id: ContextVar[str] = ContextVar("billing_request_id", default="")
 organization: ContextVar[str] = ContextVar("billing_organization", default="")
+_is_rehearsal: ContextVar[bool] = ContextVar("billing_is_rehearsal", default=False)
 
 _logger = logging.getLogger("billing")
 
@@ -71,12 +72,22 @@ def context(*, request: str | None = None, organization_id: UUID | str | None = 
             variable.reset(token)
 
 
+@contextmanager
+def rehearsal() -> Iterator[None]:
+    """Nothing that is done inside happens, so no event of it is logged."""
+    token = _is_rehearsal.set(True)
+    try:
+        yield
+    finally:
+        _is_rehearsal.reset(token)
+
+
 def event(name: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
     """Log that ``name`` happened, with ``fields`` as keys of the line. ``error`` adds where and what was raised.
 
     An ``organization`` field stands in for the one of the context.
     """
-    if _logger.isEnabledFor(level):
+    if _logger.isEnabledFor(level) and not _is_rehearsal.get():
         _logger.log(level, name, extra={"fields": fields, "is_event": True}, exc_info=error)
 
 

@@ -14,7 +14,7 @@ from billing.invoicing.books import LineDraft
 from billing.invoicing.operations import Preview
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, Payment
+from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceLine, InvoiceStatus, Payment
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
@@ -85,7 +85,7 @@ def preview_as_dict(preview: Preview) -> dict[str, Any]:
         "id": None,
         "number": None,
         "status": "preview",
-        "kind": InvoiceKind.CYCLE.value,
+        "kind": preview.kind.value,
         "organization": str(preview.organization_id),
         "subscription": str(preview.subscription_id),
         "currency": preview.currency,

@@ -17,7 +17,7 @@ from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.periods import floor_second
 from billing.lifecycle import allowance, renew, sla
 from billing.lifecycle.happenings import tell
-from billing.models import Organization, PlanSpan, Status, Subscription
+from billing.models import Organization, Plan, PlanSpan, Status, Subscription
 from billing.subscriptions import operations, queries, transitions
 
 # A sign-up that nobody confirms stands in the way of the next one for this long.
@@ -100,6 +100,17 @@ def subscribe(
         elif subscription.due_at is not None and subscription.due_at <= now:
             operations.update(subscription, held_at=now)
     return queries.get_subscription(subscription.id)
+
+
+def begins_trial(live: Subscription, plan: Plan, *, actor: Actor) -> bool:
+    """Whether a customer who is on a plan free of charge goes over to ``plan`` by its trial: nobody has vouched for
+    payment yet, and there was no trial before."""
+    if live.status != Status.ACTIVE or live.confirmed_at is not None or not plan.trial_days:
+        return False
+    if plan.product != live.product or actors.may(actor, Act.SUBSCRIPTIONS, live.organization):
+        return False
+    is_upwards = not queries.costs(live) and catalog_queries.base_fee_minor(plan, live.currency) > 0
+    return is_upwards and not queries.had_trial(live.organization, live.product)
 
 
 def activate(

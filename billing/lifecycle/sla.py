@@ -33,14 +33,17 @@ def accept(
     """Keep what was accepted with ``subscription``, in the transaction that puts it on ``plan``.
 
     Written once: the same terms again leave the first acceptance as it is. Those of another plan take its place, and
-    the audit log keeps both. Raises ``SlaVersionStale``.
+    the audit log keeps both. An acceptance of no version says that there were none to read. Raises
+    ``SlaVersionStale``.
     """
     if acceptance is None:
         return
     shown = PricingPlan.objects.filter(plan=plan).first()
     current = shown.sla_version if shown else ""
-    if shown is None or current != acceptance.version:
+    if current != acceptance.version:
         raise SlaVersionStale("The terms of this plan have another version.", version=current)
+    if shown is None or not current:
+        return
     terms = {
         "plan": plan.code,
         "plan_version": plan.version,

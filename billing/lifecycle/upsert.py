@@ -9,7 +9,7 @@ from django.db import transaction
 
 from billing.accounts.actors import Actor
 from billing.catalog import queries as catalog_queries
-from billing.lifecycle import change_plan, onboard, pending, sla, statuses
+from billing.lifecycle import cancel, change_plan, onboard, pending, sla, statuses
 from billing.models import Organization, Subscription
 from billing.subscriptions import operations, queries
 
@@ -31,7 +31,8 @@ def upsert_subscription(
 ) -> Subscription:
     """Subscribe ``organization``, or move its live subscription of the plan's product to the plan.
 
-    As ``BillingService.upsert_subscription`` says; ``now`` is the organization's time.
+    As ``BillingService.upsert_subscription`` says; ``now`` is the organization's time. A customer who leaves a free
+    plan for one with a trial, and never had a trial, gets it: a subscription of its own.
     """
     plan = catalog_queries.find_current_plan(plan_code)
     live = queries.find_live(organization, plan.product) if plan is not None else None
@@ -46,6 +47,18 @@ def upsert_subscription(
             now=now,
             currency=currency,
             starts_at=starts_at,
+            accepted=accepted,
+        )
+    elif at_period_end is not True and onboard.begins_trial(live, plan, actor=actor):
+        cancel.cancel_now(
+            subscription=live, actor=actor, now=now, reason=f"trial of {plan.code}", expected_version=expected_version
+        )
+        subscription = onboard.subscribe(
+            organization=organization,
+            plan_code=plan_code,
+            actor=actor,
+            now=now,
+            currency=live.currency,
             accepted=accepted,
         )
     else:

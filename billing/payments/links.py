@@ -38,11 +38,12 @@ def portal(*, organization: Organization, return_url: str, actor: Actor, now: da
 
 
 def checkout(*, subscription: Subscription, return_url: str, actor: Actor, now: datetime) -> str:
-    """Where a sign-up is confirmed, or a trial that nobody pays for yet. As ``portal``, and ``NothingToConfirm``."""
+    """Where payment is vouched for: of a sign-up, a trial that nobody pays for yet, or a plan free of charge before a
+    change to one that is not. As ``portal``, and ``NothingToConfirm``."""
     actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     checked = _checked(return_url)
     waits = subscription.status == Status.INCOMPLETE or (
-        subscription.status == Status.TRIALING and subscription.confirmed_at is None
+        subscription.status in (Status.TRIALING, Status.ACTIVE) and subscription.confirmed_at is None
     )
     if not waits:
         raise NothingToConfirm(f"A subscription that is {subscription.status} has nothing to confirm.")

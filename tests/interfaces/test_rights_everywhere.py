@@ -103,6 +103,7 @@ POST   api/billing/organizations/<organization_ref>/portal                      
 GET    api/billing/organizations/<organization_ref>/dunnings                        money
 GET    api/billing/organizations/<organization_ref>/mails                           money
 GET    api/billing/subscriptions/<subscription_id>                                  read
+POST   api/billing/subscriptions/<subscription_id>/preview-change                   subscribe {"plan_code": "scale"}
 POST   api/billing/subscriptions/<subscription_id>/cancel                           subscribe {"at_period_end": true}
 POST   api/billing/subscriptions/<subscription_id>/activate                         subscriptions {}
 POST   api/billing/subscriptions/<subscription_id>/reactivate                       subscribe {}

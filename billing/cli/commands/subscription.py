@@ -14,7 +14,7 @@ from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
 from billing.cli.parameters import CODE, REASON
 from billing.lifecycle import cancel as lifecycle_cancel
-from billing.lifecycle import discounts, pending, renew, statuses
+from billing.lifecycle import change_preview, discounts, pending, renew, statuses
 from billing.lifecycle import pause as lifecycle_pause
 from billing.models import Status, Subscription
 from billing.reporting import representations
@@ -85,6 +85,36 @@ def set_subscription(
             now=timezone.now(),
         )
     )
+
+
+@command.command("preview")
+@click.argument("organization")
+@click.option("--plan", type=CODE, required=True, help="The plan to change to.")
+@click.option("--at-period-end", is_flag=True, help="As if changed when the running period ends.")
+@_version
+@lookup.product_option
+@answers()
+def preview(organization: str, *, plan: str, at_period_end: bool, version: int | None, product: str) -> Answer:
+    """What a change of plan would cost today and in the next period. Writes nothing."""
+    found = change_preview.preview_change(
+        **_of(organization, product), plan_code=plan, at_period_end=at_period_end, expected_version=version
+    )
+    document = change_preview.as_dict(found)
+    running, following = document["running_period"], document["next_period"]
+    due = document["due_now"]
+    rows: list[tuple[str, object]] = [
+        ("plan", f"{found.plan_before} to {found.plan}"),
+        ("takes effect", found.takes_effect_at),
+        ("due now", f"{due['total']} {due['currency']}" if due else "nothing"),
+        ("credits", document["credits"]),
+    ]
+    if running:
+        totals = f"{running['without']['total']} without, {running['with_change']['total']} with the change"
+        rows.append(("this period", f"{totals} {running['without']['currency']}"))
+    if following:
+        fee = f"{following['invoice']['total']} {following['invoice']['currency']}"
+        rows.append(("next period", f"{fee} and use, {following['credits']} credits"))
+    return Answer(document, output.pairs(rows))
 
 
 @command.command("cancel")

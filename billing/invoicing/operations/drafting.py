@@ -47,6 +47,7 @@ class Preview:
     subtotal_minor: int
     tax_minor: int
     total_minor: int
+    kind: InvoiceKind = InvoiceKind.CYCLE
 
 
 def draft(
@@ -124,19 +125,24 @@ def draft_finals(*, period_ids: Collection[UUID], actor: Actor, now: datetime) -
 
 
 def preview(
-    *, subscription: Subscription, actor: Actor, now: datetime, period: SubscriptionPeriod | None = None
+    *,
+    subscription: Subscription,
+    actor: Actor,
+    now: datetime,
+    period: SubscriptionPeriod | None = None,
+    kind: InvoiceKind = InvoiceKind.CYCLE,
 ) -> Preview:
     """What the invoice of ``period`` (by default the one that runs, or else the last) would say. Writes nothing.
 
     Raises as ``draft`` does, but an unfinished period is allowed (its base fee stands for the whole of it), and a
-    trial without chargeable use has no lines.
+    trial without chargeable use has no lines. Of the kind ``change`` it is the fees due in advance, no lines if none.
     """
     actors.require(actor, Act.PREVIEW, subscription.organization)
     if period is None:
         period = queries.find_current_period(subscription.id, now) or queries.find_last_ended_period(
             subscription.id, now
         )
-    target = _target(subscription, period)
+    target = _target(subscription, period, kind)
     derivation = drafts.derive(target)
     return Preview(
         organization_id=target.organization_id,
@@ -147,6 +153,7 @@ def preview(
         subtotal_minor=derivation.subtotal_minor,
         tax_minor=derivation.tax_minor,
         total_minor=derivation.total_minor,
+        kind=kind,
     )
 
 
@@ -160,12 +167,12 @@ def _period_to_draft(subscription: Subscription, period: SubscriptionPeriod | No
     return period.id
 
 
-def _target(subscription: Subscription, period: SubscriptionPeriod | None) -> Target:
+def _target(subscription: Subscription, period: SubscriptionPeriod | None, kind: InvoiceKind) -> Target:
     if period is None:
         raise NoEndedPeriod("This subscription has no period yet.")
     if period.subscription_id != subscription.id:
         raise PeriodNotOfSubscription("This period is not one of the subscription's.", field="period")
-    claims, _ = drafts.claims_on([period.id], InvoiceKind.CYCLE)
+    claims, _ = drafts.claims_on([period.id], kind)
     (target,) = loading.load(claims)
     return target
 
