@@ -50,6 +50,7 @@ _PHRASES = {
     200: "Done",
     201: "Created",
     202: "Accepted",
+    304: "What If-None-Match names still holds",
     400: "Malformed request",
     401: "Not authenticated",
     402: "A plan, quota or credit limit",

@@ -57,6 +57,12 @@ def find_current_plan(code: str) -> Plan | None:
     return Plan.objects.filter(code=code, is_current=True).first()
 
 
+def find_offer(code: str) -> Plan | None:
+    """As ``find_current_plan``, with its prices and what the shop shows of it. Two queries."""
+    plans = Plan.objects.filter(code=code, is_current=True).select_related("pricing_plan")
+    return plans.prefetch_related("prices").first()
+
+
 def get_plan(code: str, *, must_be_on_sale: bool = False) -> Plan:
     """The version of ``code`` to subscribe somebody to. Inside a transaction it stays what it is until the end of it.
 
@@ -134,6 +140,18 @@ def default_plan_code() -> str:
 def catalog_version() -> int:
     """Grows with each sync that changed something; 0 before the first."""
     return CatalogState.objects.values_list("version", flat=True).first() or 0
+
+
+def catalog_stamp() -> str:
+    """Names the catalog's state as committed; empty before the first sync, when there is none to name. One statement.
+
+    Not the version alone: after a backup was restored, a version may come a second time and say something else. Two
+    syncs are never of one transaction, whose id PostgreSQL keeps with the row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version, xmin::text FROM billing_catalog_state")
+        row = cursor.fetchone()
+    return f"{row[0]}-{row[1]}" if row else ""
 
 
 def find_meter(code: str) -> Meter | None:
