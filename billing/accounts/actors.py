@@ -1,6 +1,6 @@
 """Who may do what, decided in this one place.
 
-An act's value is the scope a key needs for it; two acts come with another scope (``WIDER``). Customers (roles of an
+An act's value is the scope a key needs for it; some come with another scope (``WIDER``). Customers (roles of an
 organization and its keys) choose plans on sale, use, preview and read; whatever moves the books by hand (credits,
 invoices, a status, a plan not on sale) is for staff and platform keys.
 """
@@ -26,6 +26,8 @@ class Act(StrEnum):
     SUBSCRIBE = "subscribe"
     PREVIEW = "preview"
     KEYS = "keys"
+    # Who belongs to an organization, and as what: people decide that, and operators; no key of an organization does.
+    MEMBERS = "members"
     WEBHOOKS = "webhooks"
     # The operator's own:
     SUBSCRIPTIONS = "subscriptions"
@@ -42,13 +44,18 @@ class Act(StrEnum):
 ALL_REGIONS = "*"
 EVERY_ACT = frozenset(Act)
 # Acts that come with a scope other than their own: whoever manages subscriptions may also choose plans.
-WIDER: Mapping[Act, Act] = {Act.MONEY: Act.READ, Act.SUBSCRIBE: Act.SUBSCRIPTIONS}
-# What a key can be given. Money has no scope: a program is given an organization's books to read as a whole.
-SCOPES = EVERY_ACT - {Act.MONEY}
+WIDER: Mapping[Act, Act] = {
+    Act.MONEY: Act.READ,
+    Act.SUBSCRIBE: Act.SUBSCRIPTIONS,
+    Act.MEMBERS: Act.ORGANIZATIONS,
+}
+# What a key can be given. Money has no scope: a program is given an organization's books to read as a whole. Nor have
+# members: whoever makes organizations looks after them, too.
+SCOPES = EVERY_ACT - {Act.MONEY, Act.MEMBERS}
 # What a key of an organization can carry at all; the clock is there for sandboxes, which refuse nothing else by it.
 ORGANIZATION_KEY_ACTS = frozenset({Act.READ, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.CLOCK})
 
-_MANAGES = frozenset({Act.READ, Act.MONEY, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS, Act.WEBHOOKS})
+_MANAGES = frozenset({Act.READ, Act.MONEY, Act.USAGE, Act.SUBSCRIBE, Act.PREVIEW, Act.KEYS, Act.MEMBERS, Act.WEBHOOKS})
 ROLE_ACTS: Mapping[str, frozenset[Act]] = {
     Role.OWNER: _MANAGES,
     Role.ADMIN: _MANAGES,
@@ -161,9 +168,14 @@ def may(actor: Actor, act: Act, organization: Organization | None) -> bool:
     return act in _staff_acts(actor) and _is_cleared(actor, organization)
 
 
+def makes_owners(actor: Actor, organization: Organization) -> bool:
+    """Whether ``actor`` may make somebody an owner, or an owner something else: owners may, admins may not."""
+    return actor.is_superuser or _has_scope(actor, Act.MEMBERS) or actor.roles.get(organization.id) == Role.OWNER
+
+
 def is_visible(actor: Actor, organization: Organization) -> bool:
-    """Whether ``actor`` may know that ``organization`` exists. Staff who read organizations may, also of regions they are
-    not cleared for."""
+    """Whether ``actor`` may know that ``organization`` exists. Staff who read organizations may, also of regions that
+    they are not cleared for."""
     if actor.organization_id is not None:
         return actor.organization_id == organization.id
     is_insider = actor.is_superuser or bool(actor.scopes) or Act.READ in _staff_acts(actor)
@@ -213,6 +225,7 @@ _WORDS: Mapping[Act, str] = {
     Act.SUBSCRIBE: "choose a plan",
     Act.PREVIEW: "preview invoices",
     Act.KEYS: "manage keys",
+    Act.MEMBERS: "manage members",
     Act.WEBHOOKS: "manage webhooks",
     Act.SUBSCRIPTIONS: "manage subscriptions",
     Act.CREDITS: "adjust credits",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -15,9 +14,11 @@ from django.utils import timezone
 
 from billing.accounts import actors, fields, queries, tokens
 from billing.accounts.actors import Act, Actor
+from billing.accounts.members import LastOwner as LastOwner
+from billing.accounts.members import set_role as set_role
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid
-from billing.models import ApiKey, Membership, Organization, Role, User
+from billing.models import ApiKey, Organization, User
 
 KEY_NAME_LENGTH_MAX = 120
 
@@ -32,12 +33,6 @@ class UserExists(Conflict):
     """Someone signs in with this address already, however capitalized."""
 
     code = "user_exists"
-
-
-class LastOwner(Conflict):
-    """An organization keeps at least one owner."""
-
-    code = "last_owner"
 
 
 @atomic
@@ -112,34 +107,6 @@ def create_user(*, email: str, password: str, name: str = "") -> User:
 
 
 @atomic
-def set_role(*, organization: Organization, user: User, role: str, actor: Actor) -> Membership:
-    """Make ``user`` a member with ``role``, or change the role they have. Raises ``Invalid`` or ``LastOwner``."""
-    if role not in Role.values:
-        raise Invalid(f"A role is one of {', '.join(Role.values)}.", field="role")
-    # Two owners demoting each other at once would otherwise each see the other one left.
-    locks.lock_organization(organization.id)
-    membership = Membership.objects.filter(organization=organization, user=user).first()
-    was = membership.role if membership else ""
-    if was == role and membership is not None:
-        return membership
-    if was == Role.OWNER and not _other_owner(organization, user.id):
-        raise LastOwner("This is the organization's last owner.", field="role")
-    if membership is None:
-        membership = Membership(organization=organization, user=user)
-    membership.role = role
-    membership.save()
-    audit.record(
-        actor=actor.name,
-        act="membership.set",
-        object_type="user",
-        object_id=user.id,
-        organization_id=organization.id,
-        details={"from": was, "to": role},
-    )
-    return membership
-
-
-@atomic
 def create_key(
     *,
     organization: Organization | None,
@@ -207,7 +174,3 @@ def _scopes(wanted: Iterable[str], organization: Organization | None) -> list[Ac
         choices = ", ".join(sorted(act.value for act in allowed))
         raise Invalid(f"A scope here is one of {choices}.", field="scopes")
     return [Act(scope) for scope in names]
-
-
-def _other_owner(organization: Organization, user_id: UUID) -> bool:
-    return Membership.objects.filter(organization=organization, role=Role.OWNER).exclude(user_id=user_id).exists()

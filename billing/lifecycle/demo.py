@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from billing.accounts import members
 from billing.accounts import operations as accounts_operations
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import SCOPES, Act, system
@@ -100,9 +101,7 @@ def _access(organization: Organization) -> DemoAccess:
         user.set_password(password)
         user.save(update_fields=["password"])
     for slug in ("demo", "demo-free", "demo-sandbox"):
-        accounts_operations.set_role(
-            organization=Organization.objects.get(slug=slug), user=user, role=Role.OWNER, actor=DEMO
-        )
+        members.set_role(organization=Organization.objects.get(slug=slug), user=user, role=Role.OWNER, actor=DEMO)
     _, api_key = accounts_operations.create_key(
         organization=organization, name="demo", scopes=ORGANIZATION_ACTS, actor=DEMO
     )

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
@@ -20,6 +23,7 @@ from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.models import (
     AuditEntry,
+    Invitation,
     Invoice,
     Mail,
     MailStatus,
@@ -72,6 +76,14 @@ def export(*, email: str, actor: Actor) -> dict[str, Any]:
             {"organization": each.organization.slug, "role": each.role, "since": each.created_at.isoformat()}
             for each in memberships
         ],
+        "invitations": [
+            {"organization": each.organization.slug, "role": each.role, "created_at": each.created_at.isoformat()}
+            for each in Invitation.objects.filter(email__iexact=email).select_related("organization").order_by("id")
+        ],
+        "second_factors": [
+            {"type": each.type, "since": each.created_at.isoformat()}
+            for each in (Authenticator.objects.filter(user=user).order_by("id") if user else ())
+        ],
         "billing_contact_of": [each.slug for each in contacts],
         "mails": [
             {"kind": each.kind, "about": each.about, "status": each.status, "created_at": each.created_at.isoformat()}
@@ -101,7 +113,12 @@ def erase(*, email: str, actor: Actor, reason: str) -> dict[str, int]:
     why = _checked(reason)
     with transaction.atomic():
         user, contacts = _find(email)
-        gone = {"mails": _forget_mails(email), "billing_contacts": _forget_contacts(contacts), "memberships": 0}
+        gone = {
+            "mails": _forget_mails(email),
+            "billing_contacts": _forget_contacts(contacts),
+            "invitations": _forget_invitations(email),
+            "memberships": 0,
+        }
         if user is not None:
             gone["memberships"] = _forget_user(user)
         audit.record(
@@ -155,7 +172,8 @@ def _find(email: str) -> tuple[User | None, list[Organization]]:
         raise PersonNotFound("Nobody is known by this address.")
     user = User.objects.filter(email__iexact=email).first()
     contacts = list(Organization.objects.filter(billing_email__iexact=email).order_by("slug"))
-    if user is None and not contacts and not Mail.objects.filter(to__iexact=email).exists():
+    named = (Mail.objects.filter(to__iexact=email), Invitation.objects.filter(email__iexact=email))
+    if user is None and not contacts and not any(rows.exists() for rows in named):
         raise PersonNotFound("Nobody is known by this address.")
     return user, contacts
 
@@ -178,6 +196,12 @@ def _forget_mails(email: str) -> int:
         status=MailStatus.SKIPPED, reason="The address was erased.", next_attempt_at=None, to=""
     )
     return pending + mails.exclude(status=MailStatus.PENDING).update(to=f"mail@{ERASED_DOMAIN}")
+
+
+def _forget_invitations(email: str) -> int:
+    asked = Invitation.objects.filter(email__iexact=email)
+    asked.filter(accepted_at__isnull=True, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    return asked.update(email=f"invitation@{ERASED_DOMAIN}")
 
 
 def _forget_contacts(organizations: Sequence[Organization]) -> int:
@@ -204,6 +228,9 @@ def _forget_user(user: User) -> int:
     user.last_login = None
     user.set_unusable_password()
     user.save()
+    # Addresses that they signed in with or meant to, and what they proved themselves by.
+    EmailAddress.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
     user.groups.clear()
     user.user_permissions.clear()
     # A session is opaque until it is decoded; there are as many as there are people signed in.

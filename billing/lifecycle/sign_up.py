@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.accounts import queries as accounts_queries
 from billing.catalog import queries as catalog_queries
@@ -59,7 +59,7 @@ def sign_up(
         billing_email=user.email,
         actor=SIGN_UP,
     )
-    accounts_operations.set_role(organization=organization, user=user, role=Role.OWNER, actor=SIGN_UP)
+    members.set_role(organization=organization, user=user, role=Role.OWNER, actor=SIGN_UP)
     plan = _plan_to_begin_with(currency) if has_plan else None
     subscription = None
     if plan is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing.accounts import actors, fields
+from billing.accounts import actors, fields, members
 from billing.accounts import operations as accounts_operations
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act, Actor
@@ -126,5 +126,5 @@ def _own(organization: Organization, email: str, actor: Actor) -> str:
     if user is None:
         password = secrets.token_urlsafe(12)
         user = accounts_operations.create_user(email=email, password=password)
-    accounts_operations.set_role(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    members.set_role(organization=organization, user=user, role=Role.OWNER, actor=actor)
     return password

@@ -7,7 +7,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.test import Client
 
-from billing.accounts import actors, operations
+from billing.accounts import actors, members, operations
 from billing.models import Organization, Role, User
 
 PASSWORD = "correct horse battery"
@@ -25,7 +25,7 @@ def person(email: str = "ada@example.com", **fields: object) -> User:
 
 def member(organization: Organization, role: str = Role.OWNER, email: str = "ada@example.com") -> User:
     user = person(email)
-    operations.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
+    members.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
     return user
 
 

@@ -13,14 +13,15 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from billing.accounts import operations
+from billing.accounts import members, operations
 from billing.kernel.ids import new_id
 from billing.models import CreditRequest, ProviderInboxEvent, StubCharge, Subscription, UsageDebitHold, User
 from examples.casework.models import Case
+from tests.support import partners, pictures
 from tests.support.api import CLI, NOW, World, build
 from tests.support.factories import at
 
-CUSTOMER = {"read", "money", "usage", "subscribe", "preview", "keys", "webhooks"}
+CUSTOMER = {"read", "money", "usage", "subscribe", "preview", "keys", "members", "webhooks"}
 ROLES = {"member": {"read"}, "finance": {"read", "money", "preview"}, "admin": CUSTOMER, "owner": CUSTOMER}
 GROUPS: dict[str, set[str]] = {
     "finance": {"read", "money", "preview", "subscribe", "subscriptions", "credits", "invoices"},
@@ -36,7 +37,7 @@ PLATFORM_SCOPES = KEY_SCOPES | {
 }
 # A key that reads sees money too, and whoever manages subscriptions may also choose plans.
 WITH = {"read": {"money"}, "subscriptions": {"subscribe"}}
-EVERYTHING = PLATFORM_SCOPES | {"money"}
+EVERYTHING = PLATFORM_SCOPES | {"money", "members"}
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,27 @@ def set_up() -> Stage:
         "provider": "stub",
         "export": "ledger",
         "transition": "submit",
+        "partner_slug": "northwind",
+        "listing_slug": "bridge",
+        "image_id": _publish(),
         "uidb36": "x",
         "key": "y-z",
     }
     missing = {name: str(new_id()) for name in own} | {"organization_ref": "nowhere", "slug": "nowhere", "token": "x"}
     return Stage(world, _callers(world), own | common, other | common, missing | common)
+
+
+def _publish() -> str:
+    """A partner's published listing with a picture; returns the picture's id."""
+    partner = partners.partner("northwind")
+    editor = partners.actor(partners.member(partner))
+    return str(partners.published(partner, "bridge", by=editor, image=pictures.png()).latest.image_id)
+
+
+def signed_in(name: str, user: User, rights: set[str]) -> Caller:
+    client = Client()
+    client.force_login(user)
+    return Caller(name, "role", frozenset(rights), client, user_id=user.id)
 
 
 def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
@@ -229,7 +246,7 @@ def _callers(world: World) -> list[Caller]:
         user = operations.create_user(email=f"{name.replace(' ', '.')}@example.com", password="correct horse battery")
         User.objects.filter(id=user.id).update(**fields)
         if of == "role":
-            operations.set_role(organization=world.acme, user=user, role=name, actor=CLI)
+            members.set_role(organization=world.acme, user=user, role=name, actor=CLI)
         if of == "staff":
             user.groups.add(Group.objects.get_or_create(name=name.removeprefix("staff "))[0])
         client = Client()

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from billing.accounts import actors, operations, queries
+from billing.accounts import actors, members, operations, queries
 from billing.accounts.actors import Act
 from billing.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from billing.models import AuditEntry, Membership, Organization, User
@@ -141,25 +141,25 @@ def test_a_bad_user_is_refused_by_field(field: str, changes: dict[str, str]) -> 
 def test_a_role_is_set_changed_and_audited_once_each() -> None:
     organization, user = make(), operations.create_user(email="ada@example.com", password="correct horse battery")
     for role in ("member", "member", "admin"):
-        operations.set_role(organization=organization, user=user, role=role, actor=CLI)
+        members.set_role(organization=organization, user=user, role=role, actor=CLI)
     assert Membership.objects.get().role == "admin"
     assert list(AuditEntry.objects.filter(act="membership.set").order_by("id").values_list("details", flat=True)) == [
         {"from": "", "to": "member"},
         {"from": "member", "to": "admin"},
     ]
     with pytest.raises(Invalid):
-        operations.set_role(organization=organization, user=user, role="emperor", actor=CLI)
+        members.set_role(organization=organization, user=user, role="emperor", actor=CLI)
 
 
 def test_the_last_owner_stays_one() -> None:
     organization = make()
     ada, bob = (operations.create_user(email=f"{n}@example.com", password="correct horse battery") for n in "ab")
-    operations.set_role(organization=organization, user=ada, role="owner", actor=CLI)
+    members.set_role(organization=organization, user=ada, role="owner", actor=CLI)
     with pytest.raises(Conflict) as refused:
-        operations.set_role(organization=organization, user=ada, role="member", actor=CLI)
+        members.set_role(organization=organization, user=ada, role="member", actor=CLI)
     assert refused.value.code == "last_owner"
-    operations.set_role(organization=organization, user=bob, role="owner", actor=CLI)
-    operations.set_role(organization=organization, user=ada, role="member", actor=CLI)
+    members.set_role(organization=organization, user=bob, role="owner", actor=CLI)
+    members.set_role(organization=organization, user=ada, role="member", actor=CLI)
     assert dict(Membership.objects.values_list("user_id", "role")) == {ada.id: "member", bob.id: "owner"}
 
 

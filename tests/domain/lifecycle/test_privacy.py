@@ -5,21 +5,32 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
-from billing.accounts import actors
+from billing.accounts import actors, invitations, members
 from billing.accounts import operations as accounts_operations
 from billing.accounts.actors import NotAllowed
 from billing.kernel.errors import Invalid
 from billing.lifecycle import clock, onboard, privacy, usage
 from billing.lifecycle.privacy import PersonNotFound, SoleOwner
 from billing.metering.offers import Offer
-from billing.models import AuditEntry, Mail, MarketplaceSubscription, Membership, Organization, UsageEventPayload, User
+from billing.models import (
+    AuditEntry,
+    Invitation,
+    Mail,
+    MarketplaceSubscription,
+    Membership,
+    Organization,
+    UsageEventPayload,
+    User,
+)
 from billing.reporting import doctor
-from tests.support import catalogs, cli, factories
+from tests.support import catalogs, cli, factories, people
 from tests.support.factories import at
 
 pytestmark = pytest.mark.django_db
@@ -34,21 +45,25 @@ def ada(db: None) -> User:
     """An owner, a billing contact, staff, signed in, and the author of an act."""
     catalogs.sync()
     acme = factories.sandbox(clock_at=MARCH, billing_email=ADA)
+    for _ in range(2):
+        invitations.invite(organization=acme, email=ADA, role="member", actor=OPERATOR, now=MARCH)
     user = accounts_operations.create_user(email=ADA, password=PASSWORD, name="Ada Lovelace")
     other = accounts_operations.create_user(email="other@example.com", password=PASSWORD)
     for each in (user, other):
-        accounts_operations.set_role(organization=acme, user=each, role="owner", actor=OPERATOR)
+        members.set_role(organization=acme, user=each, role="owner", actor=OPERATOR)
     User.objects.filter(id=user.id).update(is_staff=True, cleared_regions=["*"])
     user.groups.add(Group.objects.get_or_create(name="finance")[0])
     onboard.subscribe(organization=acme, plan_code="team", actor=OPERATOR, now=MARCH)
     usage.record([Offer(acme, "tokens", Decimal(2000), "a", payload={"note": "Ada"})], now=MARCH)
     clock.advance(organization=acme, to=at("2026-04-03"), actor=OPERATOR)
     user.refresh_from_db()
-    accounts_operations.set_role(
+    members.set_role(
         organization=acme, user=other, role="admin", actor=actors.Actor(f"user:{user.id}", is_superuser=True)
     )
-    accounts_operations.set_role(organization=acme, user=other, role="owner", actor=OPERATOR)
+    members.set_role(organization=acme, user=other, role="owner", actor=OPERATOR)
     assert Client().login(username=ADA.lower(), password=PASSWORD) or Client().login(username=ADA, password=PASSWORD)
+    EmailAddress.objects.create(user=user, email=ADA.lower(), verified=True, primary=True)
+    people.app(user)
     return user
 
 
@@ -59,6 +74,8 @@ def test_all_of_it_is_told(ada: User) -> None:
     assert len(told["billing_contact_of"]) == 1
     assert [each["act"] for each in told["acts"]] == ["membership.set"]
     assert len(told["invoices"]) == 1
+    assert len(told["invitations"]) == 2
+    assert [each["type"] for each in told["second_factors"]] == ["totp"]
     assert told["mails"]
     json.dumps(told)
 
@@ -71,6 +88,9 @@ def test_all_of_it_is_taken_out_and_the_books_stay_sound(ada: User) -> None:
     gone = privacy.erase(email=ADA, actor=OPERATOR, reason="asked for by letter")
     assert gone["memberships"] == 1
     assert gone["billing_contacts"] == 1
+    assert gone["invitations"] == 2
+    assert not Authenticator.objects.exists()
+    assert all(each.revoked_at for each in Invitation.objects.all())
     ada.refresh_from_db()
     assert (ada.name, ada.is_active, ada.is_staff, ada.cleared_regions, ada.groups.count()) == ("", False, False, [], 0)
     assert not ada.has_usable_password()

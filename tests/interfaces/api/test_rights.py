@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.test import Client
 
-from billing.accounts import operations
+from billing.accounts import members, operations
 from billing.accounts.actors import SCOPES
 from billing.models import AuditEntry, User
 from tests.support.api import CLI, Api, World, rows
@@ -206,13 +206,13 @@ def person(world: World, **fields: Any) -> tuple[User, Api]:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_member(world: World, invoice: str, role: str) -> None:
     user, api = person(world)
-    operations.set_role(organization=world.acme, user=user, role=role, actor=CLI)
+    members.set_role(organization=world.acme, user=user, role=role, actor=CLI)
     assert_may_exactly(api, world, invoice, ROLES[role])
 
 
 def test_a_member_of_another_organization(world: World, invoice: str) -> None:
     user, api = person(world)
-    operations.set_role(organization=world.other, user=user, role="owner", actor=CLI)
+    members.set_role(organization=world.other, user=user, role="owner", actor=CLI)
     assert_may_exactly(api, world, invoice, set(), otherwise=404)
 
 
@@ -258,7 +258,7 @@ def test_a_superuser_may_everything(world: World, invoice: str) -> None:
 
 def test_a_session_writes_with_a_csrf_token_only(world: World) -> None:
     user, _ = person(world)
-    operations.set_role(organization=world.acme, user=user, role="owner", actor=CLI)
+    members.set_role(organization=world.acme, user=user, role="owner", actor=CLI)
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     api, path, body = Api(client=client), "/billing/organizations/acme/quotas/check", {"event": "tokens"}

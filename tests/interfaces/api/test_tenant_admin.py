@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from billing import BillingService
-from billing.accounts import operations
+from billing.accounts import members, operations
 from billing.lifecycle import onboard
 from billing.models import Organization, Subscription, SubscriptionPeriod, User
 from billing.reporting.doctor import verify
@@ -21,7 +21,7 @@ def person(*memberships: tuple[Organization, str]) -> Api:
         email="p@example.com", password="correct horse battery"
     )
     for organization, role in memberships:
-        operations.set_role(organization=organization, user=user, role=role, actor=CLI)
+        members.set_role(organization=organization, user=user, role=role, actor=CLI)
     client = Client()
     client.force_login(user)
     return Api(client=client)
