@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.plans, name="plans"),
     path("account/", include("marketplace.accounts.urls")),
     path("dashboard/", include("marketplace.dashboard.urls")),
+    path("", include("marketplace.partners.urls")),
     path("payments/portal/<str:token>", payments.portal, name="payment-portal"),
     path("payments/portal/<str:token>/charges/<uuid:charge_id>", payments.decide, name="payment-decide"),
     path("payments/checkout/<str:token>", payments.checkout, name="payment-checkout"),

@@ -176,7 +176,8 @@ def _webp(raw: bytes) -> Picture:
     at, end = 12, riff_size + 8
     if end > len(raw):
         raise _broken()
-    canvas, frame, flags, kept = (0, 0), (0, 0), None, []
+    canvas, frame, flags = (0, 0), (0, 0), None
+    kept: list[tuple[bytes, bytes]] = []
     while at < end:
         kind, length = struct.unpack_from("<4sI", raw, at)
         body = raw[at + 8 : at + 8 + length]

@@ -22,7 +22,8 @@ from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from billing.models import AuditEntry, StubCharge
-from tests.support import rights
+from marketplace.models import Partner
+from tests.support import partners, rights
 from tests.support.api import rows
 from tests.support.rights import Caller, Stage
 
@@ -30,6 +31,8 @@ from tests.support.rights import Caller, Stage
 #   <right>            to an organization's own: others get the 404 of what is not there; several rights with +
 #   platform:<right>   to no organization in particular: platform keys, superusers, for the catalog its staff
 #   page:<right>       a page about an organization: whoever is not signed in is sent to the sign-in
+#   partner:<what>     pages of a partner: its members see and edit, its admins and reviewers see and keep members
+#   staff:<right>      pages of staff whose group has the right
 #   person             whoever is signed in
 #   open               everybody
 #   begun              whoever began to sign in or up in this session; others are sent to the beginning
@@ -200,6 +203,37 @@ GET    dashboard/                                                               
 GET    dashboard/<slug>/                                                            page:read
 GET    dashboard/<slug>/invoices/<invoice_id>/                                      page:money
 GET    dashboard/<slug>/guardrails/                                                 page:read
+GET    subscribe/<plan_code>                                                        person
+POST   subscribe/<plan_code>                                                        person {}
+GET    dashboard/<slug>/plan/                                                       page:read
+POST   dashboard/<slug>/plan/preview/                                               page:subscribe {}
+POST   dashboard/<slug>/plan/change/                                                page:subscribe {}
+POST   dashboard/<slug>/plan/cancel/                                                page:subscribe {}
+POST   dashboard/<slug>/plan/keep/                                                  page:subscribe {}
+POST   dashboard/<slug>/plan/coupon/                                                page:subscribe {}
+POST   dashboard/<slug>/plan/pay/                                                   page:subscribe {}
+GET    dashboard/<slug>/desk/                                                       page:invoices
+POST   dashboard/<slug>/desk/preview/                                               page:invoices {}
+POST   dashboard/<slug>/desk/draft/                                                 page:invoices {}
+POST   dashboard/<slug>/desk/credits/                                               page:credits {}
+GET    listings                                                                     open
+GET    listings/<listing_slug>                                                      open
+GET    listings/<listing_slug>/images/<image_id>                                    open
+GET    partner/                                                                     person
+GET    partner/<partner_slug>/                                                      partner:see
+GET    partner/<partner_slug>/new                                                   partner:edit
+POST   partner/<partner_slug>/new                                                   partner:edit {}
+GET    partner/<partner_slug>/members                                               partner:see
+POST   partner/<partner_slug>/members                                               partner:members {}
+GET    partner/<partner_slug>/listings/<listing_slug>/                              partner:see
+POST   partner/<partner_slug>/listings/<listing_slug>/                              partner:edit {}
+GET    partner/<partner_slug>/listings/<listing_slug>/edit                          partner:edit
+POST   partner/<partner_slug>/listings/<listing_slug>/edit                          partner:edit {}
+GET    review/                                                                      staff:listings
+GET    review/partners                                                              staff:listings
+POST   review/partners                                                              staff:listings {}
+GET    review/listings/<listing_slug>/                                              staff:listings
+POST   review/listings/<listing_slug>/                                              staff:listings {}
 GET    payments/portal/<token>                                                      link
 POST   payments/portal/<token>                                                      link
 POST   payments/portal/<token>/charges/<charge_id>                                  link
@@ -217,6 +251,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PASSED = {200, 201, 202, 204, 302, 402, 409}
 # Parameters that name no object of an organization.
 COMMON = {"plan_code", "coupon_code", "event_reference", "provider", "export", "transition", "uidb36", "key"}
+COMMON |= {"partner_slug", "listing_slug", "image_id"}
 
 
 class Row(NamedTuple):
@@ -247,7 +282,9 @@ def read(line: str) -> Row:
 
 ROWS = [read(line) for line in TABLE.strip().splitlines()]
 OBJECTS = [
-    row for row in ROWS if not re.match("platform:|page:|person|begun|open|link|mailed|signed|scraper", row.needs)
+    row
+    for row in ROWS
+    if not re.match("platform:|page:|partner:|staff:|person|begun|open|link|mailed|signed|scraper", row.needs)
 ]
 
 
@@ -411,17 +448,22 @@ def test_what_is_no_organization_s(stage: Stage, row: Row) -> None:
 @cases(of("page:"))
 def test_pages_of_an_organization(stage: Stage, row: Row) -> None:
     needs = row.needs.removeprefix("page:")
+    # An act by a button leads back to a page, which says what came of it.
+    passed = {200} if row.method == "GET" else {200, 302}
     for caller in stage.telling({"read"}):
         ask = partial(row.ask, caller)
+        before = rows()
         if not caller.is_person:
             for objects in (stage.own, stage.other, stage.missing):
                 assert ask(objects).headers["Location"].startswith("/account/login/?next="), caller.name
             continue
-        wanted = 200 if needs in caller.rights else 403 if "read" in caller.rights else 404
-        assert ask(stage.own).status_code == wanted, caller.name
+        wanted = passed if needs in caller.rights else {403 if "read" in caller.rights else 404}
+        assert ask(stage.own).status_code in wanted, caller.name
+        if needs not in caller.rights:
+            assert rows() == before, "something refused was done"
         theirs = ask(stage.other)
         if caller.of == "superuser":
-            assert theirs.status_code == 200
+            assert theirs.status_code in passed
         elif caller.of == "staff" and "read" in caller.rights:
             assert theirs.status_code == 403, caller.name
             refused = AuditEntry.objects.filter(actor=f"user:{caller.user_id}", act=f"refused.{needs}")
@@ -445,6 +487,50 @@ def test_members_export_what_is_no_money(stage: Stage) -> None:
         name: row.ask(member, {**stage.own, "export": name}).status_code for name in ("windows", "events", "ledger")
     }
     assert shown == {"windows": 200, "events": 200, "ledger": 403}
+
+
+@cases(of("partner:"))
+def test_pages_of_a_partner(stage: Stage, row: Row) -> None:
+    partner = Partner.objects.get(slug=stage.own["partner_slug"])
+    elsewhere = partners.partner("elsewhere")
+    people = [
+        rights.signed_in("editor", partners.member(partner), {"see", "edit"}),
+        rights.signed_in("admin", partners.member(partner, "admin"), {"see", "edit", "members"}),
+        rights.signed_in("another partner's", partners.member(elsewhere, "admin"), set()),
+    ]
+    needs = row.needs.removeprefix("partner:")
+    nowhere = {**stage.own, "partner_slug": "nowhere", "listing_slug": "nowhere"}
+    before = rows()
+    for caller in (*stage.telling({"listings"}), *people):
+        answer = row.ask(caller, stage.own)
+        given = caller.rights if caller in people else {"see", "members"} if "listings" in caller.rights else set()
+        if not caller.is_person:
+            assert answer.headers["Location"].startswith("/account/login/"), caller.name
+        elif needs in given:
+            # A form without what it asks for is shown again, or sent back with a word about it.
+            assert answer.status_code in ({200} if row.method == "GET" else {302, 422}), caller.name
+            assert "/account/" not in answer.headers.get("Location", "")
+        elif given:
+            assert answer.status_code == 403, caller.name
+        else:
+            assert answer.status_code == 404, caller.name
+            assert bare(answer) == bare(row.ask(caller, nowhere)), caller.name
+    assert rows() == before
+
+
+@cases(of("staff:"))
+def test_pages_of_staff(stage: Stage, row: Row) -> None:
+    needs = row.needs.removeprefix("staff:")
+    before = rows()
+    for caller in stage.telling({needs}):
+        answer = row.ask(caller, stage.own)
+        if not caller.is_person:
+            assert answer.headers["Location"].startswith("/account/login/"), caller.name
+        elif needs in caller.rights:
+            assert answer.status_code in ({200} if row.method == "GET" else {302, 422}), caller.name
+        else:
+            assert answer.status_code == 403, caller.name
+    assert rows() == before
 
 
 @cases(of("person"))

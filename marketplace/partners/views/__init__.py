@@ -1,0 +1,1 @@
+"""Pages about listings: for everybody, for partners, for reviewers."""
