@@ -3,10 +3,12 @@
 from django.urls import include, path
 
 from marketplace import payments, views
+from marketplace.subscribing import views as subscribing
 
 urlpatterns = [
     path("", views.plans, name="plans"),
     path("account/", include("marketplace.accounts.urls")),
+    path("subscribe/<slug:plan_code>", subscribing.subscribe, name="subscribe"),
     path("dashboard/", include("marketplace.dashboard.urls")),
     path("", include("marketplace.partners.urls")),
     path("payments/portal/<str:token>", payments.portal, name="payment-portal"),

@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from billing.catalog import contents, diffing, impact, storage
 from billing.catalog.compiled import CompiledPlan
@@ -59,8 +59,17 @@ def find_current_plan(code: str) -> Plan | None:
 
 def find_offer(code: str) -> Plan | None:
     """As ``find_current_plan``, with its prices and what the shop shows of it. Two queries."""
-    plans = Plan.objects.filter(code=code, is_current=True).select_related("pricing_plan")
-    return plans.prefetch_related("prices").first()
+    return _offers().filter(code=code).first()
+
+
+def list_offers(product: str) -> list[Plan]:
+    """Plans of ``product`` that anyone may buy now, in the shop's order, as ``find_offer`` gives them. Two queries."""
+    offers = _offers().filter(product=product, is_active=True, is_on_sale=True)
+    return list(offers.order_by("pricing_plan__position", "code"))
+
+
+def _offers() -> QuerySet[Plan]:
+    return Plan.objects.filter(is_current=True).select_related("pricing_plan").prefetch_related("prices")
 
 
 def get_plan(code: str, *, must_be_on_sale: bool = False) -> Plan:

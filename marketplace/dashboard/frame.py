@@ -36,6 +36,8 @@ class Tab:
 TABS = (
     Tab("dashboard", _("Overview"), (Act.READ,)),
     Tab("guardrails", _("Guardrails"), (Act.READ,)),
+    Tab("plan", _("Plan"), (Act.READ,)),
+    Tab("desk", _("Desk"), (Act.INVOICES,)),
 )
 
 
