@@ -2,11 +2,11 @@
 
 from django.urls import include, path
 
-from marketplace import payments, views
+from marketplace import payments
 from marketplace.subscribing import views as subscribing
 
 urlpatterns = [
-    path("", views.plans, name="plans"),
+    path("", include("marketplace.storefront.urls")),
     path("account/", include("marketplace.accounts.urls")),
     path("subscribe/<slug:plan_code>", subscribing.subscribe, name="subscribe"),
     path("dashboard/", include("marketplace.dashboard.urls")),

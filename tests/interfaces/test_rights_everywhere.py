@@ -161,6 +161,8 @@ GET    healthz                                                                  
 GET    readyz                                                                       open
 GET    internal/metrics                                                             scraper
 GET    /                                                                            open
+GET    compare                                                                      open
+GET    plans/<plan_code>                                                            open
 GET    account/signup/                                                              open
 POST   account/signup/                                                              open
 GET    account/login/                                                               open

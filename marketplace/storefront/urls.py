@@ -1,0 +1,9 @@
+from django.urls import path
+
+from marketplace.storefront import views
+
+urlpatterns = [
+    path("", views.plans, name="plans"),
+    path("plans/<str:plan_code>", views.plan, name="plan"),
+    path("compare", views.compare, name="compare"),
+]
