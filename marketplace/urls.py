@@ -3,11 +3,13 @@
 from django.urls import include, path
 
 from marketplace import payments
+from marketplace.accounts import joining
 from marketplace.subscribing import views as subscribing
 
 urlpatterns = [
     path("", include("marketplace.storefront.urls")),
     path("account/", include("marketplace.accounts.urls")),
+    path("invitations/<str:token>", joining.invitation, name="invitation"),
     path("subscribe/<slug:plan_code>", subscribing.subscribe, name="subscribe"),
     path("dashboard/", include("marketplace.dashboard.urls")),
     path("", include("marketplace.partners.urls")),

@@ -10,6 +10,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 BILLING_ENVIRONMENT = env.str("BILLING_ENVIRONMENT", default="sandbox")
 # The operator of a first look has none yet; whoever exposes this beyond the machine asks for it.
 BILLING_STAFF_SECOND_FACTOR = env.bool("BILLING_STAFF_SECOND_FACTOR", default=False)
+BILLING_FRESH_SIGN_IN = "marketplace.accounts.freshness.ask_again"
 # On the console, where its owner reads it.
 BILLING_MAIL_ENABLED = True
 # The example of a host product, at /api/v1/cases. Only here: production has a host of its own.

@@ -19,6 +19,8 @@ if len(SECRET_KEY) < SECRET_KEY_LENGTH_MIN or len(set(SECRET_KEY)) < SECRET_KEY_
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS is not set: name the host names that this installation answers to.")
 
+# Acts that move money want a password or code of the last minutes.
+BILLING_FRESH_SIGN_IN = "marketplace.accounts.freshness.ask_again"
 # Links in mail, whatever the proxy said of the request that caused it.
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from allauth.account.forms import SignupForm
@@ -11,6 +12,7 @@ from allauth.mfa.adapter import get_adapter as get_second_factor_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from django import forms
+from django.contrib.auth import password_validation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -20,9 +22,15 @@ from billing.accounts import fields
 from billing.accounts import operations as accounts_operations
 from billing.kernel.errors import Invalid
 from billing.lifecycle import sign_up
-from billing.models import User
+from billing.models import Role, User
 from marketplace.accounts import choices, second_factor
 
+LIVES = (
+    ("30", _("30 days")),
+    ("90", _("90 days")),
+    ("365", _("a year")),
+    ("0", _("until it is revoked")),
+)
 # Whoever comes to subscribe to a plan they have chosen is not given another one first.
 CHOOSING = "/subscribe/"
 
@@ -93,6 +101,50 @@ class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
 
     def clean_code(self) -> str:
         return _claimed(self, super().clean_code())
+
+
+class InviteForm(forms.Form):
+    """Whom to ask in, and as what."""
+
+    email = forms.EmailField(label=_("E-mail address"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, roles: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=roles, initial=Role.MEMBER)
+
+
+class JoinForm(forms.Form):
+    """An account for the address that was asked."""
+
+    name = forms.CharField(
+        label=_("Your name"),
+        max_length=fields.NAME_LENGTH_MAX,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=password_validation.password_validators_help_text_html(),
+    )
+
+
+class KeyForm(forms.Form):
+    """A new API key."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=accounts_operations.KEY_NAME_LENGTH_MAX, help_text=_("What it is for.")
+    )
+    days = forms.ChoiceField(label=_("Good for"), choices=LIVES, initial="365")
+    field_order = ("name", "scopes", "days")
+
+    def __init__(self, *args: Any, scopes: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scopes"] = forms.MultipleChoiceField(
+            label=_("What it may do"), choices=scopes, widget=forms.CheckboxSelectMultiple
+        )
+        self.order_fields(self.field_order)
 
 
 def _claimed(form: Any, code: str) -> str:

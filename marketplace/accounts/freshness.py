@@ -1,13 +1,14 @@
-"""Whether somebody proved who they are a moment ago."""
+"""Whether somebody proved who they are a moment ago: an open session is not yet a person."""
 
 from __future__ import annotations
 
 import time
 
 from allauth.account import app_settings
+from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
-from allauth.core.exceptions import ReauthenticationRequired
-from django.http import HttpRequest
+from allauth.account.internal.flows.reauthentication import suspend_request
+from django.http import HttpRequest, HttpResponse
 
 
 def is_fresh(request: HttpRequest) -> bool:
@@ -17,8 +18,13 @@ def is_fresh(request: HttpRequest) -> bool:
     return bool(records) and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT
 
 
-def require(request: HttpRequest) -> None:
-    """For acts that a machine left unlocked must not lend. Raises allauth's ``ReauthenticationRequired``, whose
-    middleware asks for the password or a code and then takes the request up where it stopped, its form included."""
-    if not is_fresh(request):
-        raise ReauthenticationRequired
+def ask_again(request: HttpRequest) -> HttpResponse | None:
+    """Where to send somebody to give it again; None where they did so lately. For acts that move money.
+
+    The request is taken up afterwards where it stopped, the form that was sent included.
+    """
+    if is_fresh(request):
+        return None
+    methods = get_adapter().get_reauthentication_methods(request.user)
+    answer: HttpResponse = suspend_request(request, methods[0]["url"] if methods else "/account/login/")
+    return answer

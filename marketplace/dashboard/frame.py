@@ -38,6 +38,8 @@ TABS = (
     Tab("guardrails", _("Guardrails"), (Act.READ,)),
     Tab("plan", _("Plan"), (Act.READ,)),
     Tab("desk", _("Desk"), (Act.INVOICES,)),
+    Tab("members", _("Members"), (Act.MEMBERS,)),
+    Tab("keys", _("Keys"), (Act.KEYS,)),
 )
 
 

@@ -7,3 +7,13 @@
     select.value = zone;
   }
 })();
+
+// A form whose answer is shown once is sent once, however often it is clicked.
+document.querySelectorAll("form[data-once]").forEach(function (form) {
+  "use strict";
+  form.addEventListener("submit", function () {
+    form.querySelectorAll("button").forEach(function (button) {
+      button.disabled = true;
+    });
+  });
+});
