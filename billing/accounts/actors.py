@@ -139,14 +139,15 @@ def for_key(key: ApiKey) -> Actor:
     return Actor(name=f"key:{key.id}", organization_id=key.organization_id, scopes=scopes)
 
 
-def for_user(user: User) -> Actor:
-    """The person ``user``: two queries, for roles and, if they are staff, for groups."""
+def for_user(user: User, *, on_desk: bool = False) -> Actor:
+    """The person ``user``: two queries, for roles and, if they are staff, for groups. ``on_desk`` they act as staff
+    alone, whatever organizations they belong to."""
     groups: frozenset[str] = frozenset()
     if user.is_staff:
         groups = frozenset(user.groups.values_list("name", flat=True)) & STAFF_ACTS.keys()
     return Actor(
         name=f"user:{user.id}",
-        roles=dict(user.memberships.values_list("organization_id", "role")),
+        roles={} if on_desk else dict(user.memberships.values_list("organization_id", "role")),
         staff_groups=groups,
         regions=frozenset(user.cleared_regions) if user.is_staff else frozenset(),
         is_superuser=user.is_superuser,

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
 from billing.kernel import ids
@@ -34,15 +34,23 @@ WAITING = {"held": Q(held_at__isnull=False), "parked": Q(parked_at__isnull=False
 
 
 def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
+_LINES = Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position"))
+
+
     """All that a document shows of each, in a fixed number of further queries however many there are."""
     return invoices.prefetch_related(
-        Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position")),
+        _LINES,
         Prefetch("payments", Payment.objects.order_by("id")),
         Prefetch("credit_notes", CreditNote.objects.order_by("id")),
     )
 
 
 def find_invoice(reference: str) -> Invoice | None:
+def prefetch_lines(invoices: list[Invoice]) -> None:
+    """Load the lines alone of invoices that are here already: all that drafts have."""
+    prefetch_related_objects(invoices, _LINES)
+
+
     """The invoice of this id or number, with its organization and lines as stored."""
     given = ids.parse_uuid(reference)
     named = Q(number=reference) if given is None else Q(id=given)

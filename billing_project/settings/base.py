@@ -11,6 +11,7 @@ import environ
 # without it a task's ``delay`` would go to Celery's default broker.
 from billing_project.celery import app as celery_app  # noqa: F401
 from billing_project.settings.accounts import *
+from billing_project.settings.desk import *
 from billing_project.settings.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -23,6 +24,8 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    # Before the admin, whose look it is.
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
