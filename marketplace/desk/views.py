@@ -28,6 +28,7 @@ from marketplace import wording
 from marketplace.dashboard.frame import Visit, show, visit
 from marketplace.desk import pages
 from marketplace.doors import private_act, private_page
+from marketplace.typed import typed
 
 TAB = "desk"
 KINDS = (GrantKind.ADJUSTMENT, GrantKind.PROMOTION)
@@ -66,7 +67,7 @@ def top_up(request: HttpRequest, slug: str) -> HttpResponse:
     here = visit(request, slug, tab=TAB, act=Act.CREDITS)
     subscription, credits = _subscription(here), _credits(request)
     kind, expires_at = _kind(request), _expires_at(request, here.zone)
-    reason = request.POST.get("reason", "")
+    reason = typed(request, "reason")
 
     def give() -> Kept:
         given = adjust.adjust(
@@ -83,7 +84,7 @@ def top_up(request: HttpRequest, slug: str) -> HttpResponse:
     asked = json.dumps([str(subscription.id), plain(credits), kind, str(expires_at), reason])
     kept = idempotency.once(
         caller=here.actor.name,
-        key=idempotency.check_key(request.POST.get("key", "")),
+        key=idempotency.check_key(typed(request, "key")),
         fingerprint=hashlib.sha256(f"desk.credits {asked}".encode()).digest(),
         act=give,
     )
@@ -104,7 +105,7 @@ def _subscription(here: Visit) -> Subscription:
 
 def _credits(request: HttpRequest) -> Decimal:
     try:
-        credits = parse_decimal(request.POST.get("credits", "").strip())
+        credits = parse_decimal(typed(request, "credits").strip())
     except ValueError as error:
         raise CreditsInvalid(_("Credits: a number such as 12.5 is needed."), field="credits") from error
     if credits <= ZERO:
@@ -113,7 +114,7 @@ def _credits(request: HttpRequest) -> Decimal:
 
 
 def _kind(request: HttpRequest) -> GrantKind:
-    kind = request.POST.get("kind", GrantKind.ADJUSTMENT)
+    kind = typed(request, "kind") or GrantKind.ADJUSTMENT
     if kind not in KINDS:
         raise CreditsInvalid(_("Choose what kind of credits these are."), field="kind")
     return GrantKind(kind)
@@ -121,7 +122,7 @@ def _kind(request: HttpRequest) -> GrantKind:
 
 def _expires_at(request: HttpRequest, zone: ZoneInfo) -> datetime | None:
     """The first instant after the day that is named, in the organization's zone."""
-    text = request.POST.get("expires_on", "").strip()
+    text = typed(request, "expires_on").strip()
     if not text:
         return None
     try:

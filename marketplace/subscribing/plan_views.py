@@ -25,6 +25,7 @@ from marketplace.subscribing import choosing, plan, previews, providers, terms
 from marketplace.subscribing.choosing import Order
 from marketplace.subscribing.terms import TermsNotAccepted
 from marketplace.subscribing.views import land
+from marketplace.typed import typed
 
 TAB = "plan"
 
@@ -40,7 +41,7 @@ def plan_page(request: HttpRequest, slug: str) -> HttpResponse:
 def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """What a change would cost. Not a page that is read: it rehearses the change in the books, and takes it back."""
     here = visit(request, slug, tab=TAB, act=Act.SUBSCRIBE)
-    return _preview(request, here, request.POST.get("plan", ""))
+    return _preview(request, here, typed(request, "plan"))
 
 
 def _preview(
@@ -65,21 +66,21 @@ def _preview(
 def change(request: HttpRequest, slug: str) -> HttpResponse:
     """Make the change that was previewed."""
     here = visit(request, slug, tab=TAB, act=Act.SUBSCRIBE)
-    plan_code = request.POST.get("plan", "")
-    subscription_id, version = choosing.expected(request.POST.get("expected", ""))
+    plan_code = typed(request, "plan")
+    subscription_id, version = choosing.expected(typed(request, "expected"))
     if subscription_id is None:
         raise StaleSubscription(str(choosing.STALE))
     try:
         accepted = terms.read(request, actor=here.actor, organization=here.organization)
     except TermsNotAccepted as refusal:
         return _preview(request, here, plan_code, refusal=refusal.message, status=422)
-    order = Order(here.organization, plan_code, choosing.number(request.POST.get("version", "")), accepted, here.actor)
+    order = Order(here.organization, plan_code, choosing.number(typed(request, "version")), accepted, here.actor)
     changed = choosing.change(
         order,
         subscription_id=subscription_id,
         subscription_version=version,
         now=here.at,
-        at_period_end=request.POST.get("when") == "period_end",
+        at_period_end=typed(request, "when") == "period_end",
     )
     if changed.pending_plan is None:
         return land(request, changed, here.actor)
@@ -100,7 +101,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
             subscription=live,
             actor=here.actor,
             now=here.at,
-            reason=request.POST.get("reason", "").strip()[:500],
+            reason=typed(request, "reason").strip()[:500],
             expected_version=version,
         ),
         is_done=lambda live: live is None or live.cancel_at_period_end,
@@ -134,7 +135,7 @@ def redeem(request: HttpRequest, slug: str) -> HttpResponse:
     here = visit(request, slug, tab=TAB, act=Act.SUBSCRIBE)
     try:
         found = discounts.redeem(
-            subscription=_live(here), code=request.POST.get("code", "")[:60], actor=here.actor, now=here.at
+            subscription=_live(here), code=typed(request, "code")[:60], actor=here.actor, now=here.at
         )
     except CouponNotFound as refusal:
         messages.error(request, refusal.message)
@@ -172,7 +173,7 @@ def _once(
 
     Raises ``StaleSubscription`` where it has changed otherwise.
     """
-    subscription_id, version = choosing.expected(request.POST.get("expected", ""))
+    subscription_id, version = choosing.expected(typed(request, "expected"))
     live = subscriptions_queries.find_live(here.organization)
     try:
         if live is None or live.id != subscription_id:
@@ -180,6 +181,7 @@ def _once(
         return act(live, version)
     except StaleSubscription as stale:
         found = subscriptions_queries.find_live(here.organization)
-        if subscription_id is not None and is_done(found):
+        is_the_same = found is None or found.id == subscription_id
+        if subscription_id is not None and is_the_same and is_done(found):
             return found
         raise StaleSubscription(str(choosing.STALE)) from stale

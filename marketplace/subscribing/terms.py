@@ -16,6 +16,7 @@ from billing.kernel.errors import Invalid
 from billing.lifecycle import sla
 from billing.models import Organization, Plan, PricingPlan
 from marketplace import wording
+from marketplace.typed import typed
 from marketplace.wording import Moment
 
 
@@ -91,7 +92,7 @@ def read(request: HttpRequest, *, actor: Actor, organization: Organization) -> s
     """
     if organization.id not in actor.roles:
         return None
-    version = request.POST.get("terms", "")[:40]
-    if version and request.POST.get("accept") != "yes":
+    version = typed(request, "terms")[:40]
+    if version and typed(request, "accept") != "yes":
         raise TermsNotAccepted(_("Read the terms and accept them first."), field="accept")
     return sla.Acceptance(version=version, address=request.META.get("REMOTE_ADDR", ""))

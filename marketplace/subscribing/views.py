@@ -24,6 +24,7 @@ from marketplace.subscribing import choosing, offers, providers, terms
 from marketplace.subscribing.choosing import Order
 from marketplace.subscribing.offers import Wanted
 from marketplace.subscribing.terms import TermsNotAccepted
+from marketplace.typed import typed
 
 
 @private_form
@@ -50,19 +51,19 @@ def _show(
 
 def _subscribe(request: HttpRequest, plan_code: str) -> HttpResponse:
     actor = actor_of(request)
-    wanted = Wanted(request.POST.get("organization", ""), request.POST.get("currency", ""))
+    wanted = Wanted(typed(request, "organization"), typed(request, "currency"))
     if not wanted.organization:
         return redirect("subscribe", plan_code)
     organization = accounts_queries.get_organization(wanted.organization)
     actors.require(actor, Act.SUBSCRIBE, organization)
-    believed = request.POST.get("expected", "")
-    if request.POST.get("step") == "payment":
+    believed = typed(request, "expected")
+    if typed(request, "step") == "payment":
         return _pay(request, plan_code, wanted, organization, believed, actor)
     try:
         accepted = terms.read(request, actor=actor, organization=organization)
     except TermsNotAccepted as refusal:
         return _show(request, plan_code, wanted, actor, refusal=refusal.message, status=422)
-    order = Order(organization, plan_code, choosing.number(request.POST.get("version", "")), accepted, actor)
+    order = Order(organization, plan_code, choosing.number(typed(request, "version")), accepted, actor)
     now = accounts_queries.now_for(organization, timezone.now())
     subscription_id, version = choosing.expected(believed)
     if subscription_id is None:

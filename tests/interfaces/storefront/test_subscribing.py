@@ -277,6 +277,13 @@ def test_a_plan_that_is_not_offered(client: Client, acme: Organization, code: st
     page(client, code, status=404 if code == "no-such" else 410)
 
 
+@pytest.mark.parametrize("name", ["organization", "currency"])
+@pytest.mark.parametrize("value", ["\x00", "<b>", "=1+1", "x" * 5000])
+def test_nonsense_in_the_address(client: Client, acme: Organization, name: str, value: str) -> None:
+    signed_in(client, acme)
+    page(client, status=404 if name == "organization" else 200, **{name: value})
+
+
 @pytest.mark.parametrize("believed", ["x", "1.2", f"{new_id()}.", f"{new_id()}.1", f"{new_id()}.٣"])
 def test_a_form_that_believes_nonsense(client: Client, acme: Organization, believed: str) -> None:
     signed_in(client, acme)
