@@ -108,9 +108,11 @@ def plan_page(shop: Shop, plan: PlanDocument, look: Look) -> PlanPage:
         badge=str(plan["bundle"].get(looking.BADGE, "")),
         currency=currency,
         query=cards.query(currency, plan["billing_period"] if plan["billing_period"] in look.periods else ""),
-        currencies=tuple(each for each in cards.currency_choices(look) if each.text in sold or each.is_chosen)
-        if sold
-        else (),
+        currencies=tuple(
+            Choice(each, cards.query(each, ""), each == currency)
+            for each in look.currencies
+            if each in sold or (sold and each == currency)
+        ),
         siblings=_siblings(shop, plan),
         offer=cards.offer(shop, plan, currency),
         facts=tuple(_facts(plan, currency)),
