@@ -1,5 +1,6 @@
 """Under ``/account/``: allauth's pages by the names that it knows them by, those of them that we have."""
 
+from allauth.account import app_settings
 from allauth.account import views as account
 from allauth.mfa.base import views as factor
 from allauth.mfa.recovery_codes import views as recovery
@@ -26,7 +27,6 @@ urlpatterns = [
     path("reauthenticate/", served(account.reauthenticate), name="account_reauthenticate"),
     path("email/", served(account.email), name="account_email"),
     path("confirm-email/", served(account.email_verification_sent), name="account_email_verification_sent"),
-    path("confirm-email/<str:key>/", served(account.confirm_email), name="account_confirm_email"),
     path("password/change/", served(account.password_change), name="account_change_password"),
     path("password/set/", served(account.password_set), name="account_set_password"),
     path("password/reset/", served(account.password_reset), name="account_reset_password"),
@@ -48,5 +48,6 @@ urlpatterns = [
     path("2fa/totp/deactivate/", served(totp.deactivate_totp), name="mfa_deactivate_totp"),
     path("2fa/recovery-codes/", served(recovery.view_recovery_codes), name="mfa_view_recovery_codes"),
     path("2fa/recovery-codes/generate/", served(recovery.generate_recovery_codes), name="mfa_generate_recovery_codes"),
-    path("2fa/recovery-codes/download/", served(recovery.download_recovery_codes), name="mfa_download_recovery_codes"),
 ]
+if not app_settings.EMAIL_VERIFICATION_BY_CODE_ENABLED:
+    urlpatterns.append(path("confirm-email/<str:key>/", served(account.confirm_email), name="account_confirm_email"))

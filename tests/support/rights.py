@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from billing.accounts import members, operations
+from billing.accounts import invitations, members, operations
 from billing.kernel.ids import new_id
 from billing.models import CreditRequest, ProviderInboxEvent, StubCharge, Subscription, UsageDebitHold, User
 from examples.casework.models import Case
@@ -63,6 +63,14 @@ class Caller:
             return self.client.generic(method, url, raw, content_type="application/json", headers=headers, **extra)
         finally:
             # Whoever signs out is there again for the next question.
+            self.client.cookies = cookies
+
+    def send(self, url: str, fields: Mapping[str, str]) -> Any:
+        """A form."""
+        cookies = copy.copy(self.client.cookies)
+        try:
+            return self.client.post(url, fields, headers={"Authorization": f"Bearer {self.key}"} if self.key else {})
+        finally:
             self.client.cookies = cookies
 
 
@@ -208,6 +216,11 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         requested_at=NOW,
         lapses_at=at("2024-01-20"),
     )
+    member = operations.create_user(email=f"member.of.{slug}@example.com", password="correct horse battery")
+    members.set_role(organization=organization, user=member, role="member", actor=CLI)
+    invited, _ = invitations.invite(
+        organization=organization, email="asked@example.com", role="member", actor=CLI, now=NOW
+    )
     case = Case.objects.create(organization=organization, reference="c", title="c", request_key="c")
     return {
         "organization_ref": slug,
@@ -218,6 +231,8 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         "dunning_id": dunning["id"],
         "mail_id": mail["id"],
         "key_id": key["id"],
+        "user_id": str(member.id),
+        "invitation_id": str(invited.id),
         "endpoint_id": webhook["id"],
         "message_id": message["id"],
         "decision_id": decision["id"],
