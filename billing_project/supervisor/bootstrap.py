@@ -24,11 +24,13 @@ def bootstrap(demo_file: Path) -> None:
     from billing.catalog import operations as catalog
     from billing.catalog import parsing
     from billing.lifecycle import demo
+    from marketplace.partners import demo as partners_demo
 
     call_command("migrate", interactive=False, verbosity=0)
     catalog.sync(spec=parsing.load(settings.BILLING_PLANS_FILE), actor="system:start", now=timezone.now())
     known = demo.DemoAccess(**json.loads(demo_file.read_text())) if demo_file.exists() else None
     access = demo.load_demo(known=known, now=timezone.now())
+    partners_demo.load(email=access.login, now=timezone.now())
     if access != known:
         processes.write_private(demo_file, json.dumps(asdict(access)))
 

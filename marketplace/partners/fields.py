@@ -86,7 +86,10 @@ def website(text: str) -> str:
 
 def reason(text: str) -> str:
     """A sentence or two for the other side."""
-    return line(" ".join(text.split()), field="reason", length_max=REASON_LENGTH_MAX)
+    said = " ".join(text.split())
+    if not said:
+        raise Invalid("A reason is needed.", field="reason")
+    return line(said, field="reason", length_max=REASON_LENGTH_MAX)
 
 
 def _refuse_turns(text: str, field: str) -> None:

@@ -174,6 +174,9 @@ def _listing_form(request: HttpRequest, listing: Listing | None) -> ListingForm:
 
 def _is_sound(request: HttpRequest, form: ListingForm) -> bool:
     is_valid = form.is_valid()
+    if "version" in form.errors:
+        # It is in no field that a person sees.
+        form.add_error(None, gettext("This form is not whole: load the page again."))
     # An upload beyond this was dropped while it came in: without a word it would look as if none had been chosen.
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
         form.add_error("image", gettext("This file is too large."))
