@@ -181,6 +181,16 @@ def days(count: int) -> str:
     return ngettext("%(count)s day", "%(count)s days", count) % {"count": number(Decimal(count))}
 
 
+def countdown(until: datetime, at: datetime) -> str:
+    """How long it is from ``at`` to ``until``, in whole days or hours: "in 3 days"."""
+    hours = int((until - at).total_seconds()) // 3600
+    if hours < 1:
+        return gettext("in less than an hour")
+    if hours < 48:
+        return ngettext("in %(count)s hour", "in %(count)s hours", hours) % {"count": hours}
+    return ngettext("in %(count)s day", "in %(count)s days", hours // 24) % {"count": number(Decimal(hours // 24))}
+
+
 def moment(at: datetime, zone: ZoneInfo) -> Moment:
     local = at.astimezone(zone)
     return Moment(_iso(at), f"{on(local.date())}, {local:%H:%M}")

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from billing.credits import allocation
 from billing.kernel import ids
@@ -54,10 +54,27 @@ def spendable(account: MarketplaceSubscription, at: datetime) -> Decimal:
 
 
 def list_entries(
-    account: MarketplaceSubscription, *, before_sequence: int | None = None, limit: int = 50
+    account: MarketplaceSubscription,
+    *,
+    before_sequence: int | None = None,
+    after_sequence: int | None = None,
+    limit: int = 50,
 ) -> list[CreditEntry]:
-    """Ledger entries newest first; ``before_sequence`` continues a page."""
+    """Ledger entries newest first; ``before_sequence`` continues a page, ``after_sequence`` goes back to the one
+    before it."""
     entries = CreditEntry.objects.filter(organization_id=account.organization_id, account=account)
+    if after_sequence is not None:
+        return list(entries.filter(sequence__gt=after_sequence).order_by("sequence")[:limit])[::-1]
     if before_sequence is not None:
         entries = entries.filter(sequence__lt=before_sequence)
     return list(entries.order_by("-sequence")[:limit])
+
+
+def list_accounts(organization_id: UUID, *, limit: int = 20) -> list[MarketplaceSubscription]:
+    """The credit accounts of an organization's subscriptions with their plans: those that did not end first, then the
+    last ended."""
+    return list(
+        MarketplaceSubscription.objects.select_related("subscription__plan")
+        .filter(organization_id=organization_id)
+        .order_by(F("subscription__ended_at").desc(nulls_first=True), "-subscription__created_at")[:limit]
+    )

@@ -12,6 +12,7 @@ from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, pr
 from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
 from billing.kernel import ids
 from billing.models import (
+    BalanceEntry,
     BaseFeeTiming,
     CreditNote,
     CreditNoteLine,
@@ -33,10 +34,10 @@ PAGE_LENGTH_MAX = 200
 WAITING = {"held": Q(held_at__isnull=False), "parked": Q(parked_at__isnull=False)}
 
 
-def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
 _LINES = Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("position"))
 
 
+def with_lines(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
     """All that a document shows of each, in a fixed number of further queries however many there are."""
     return invoices.prefetch_related(
         _LINES,
@@ -45,12 +46,12 @@ _LINES = Prefetch("lines", InvoiceLine.objects.select_related("plan").order_by("
     )
 
 
-def find_invoice(reference: str) -> Invoice | None:
 def prefetch_lines(invoices: list[Invoice]) -> None:
     """Load the lines alone of invoices that are here already: all that drafts have."""
     prefetch_related_objects(invoices, _LINES)
 
 
+def find_invoice(reference: str) -> Invoice | None:
     """The invoice of this id or number, with its organization and lines as stored."""
     given = ids.parse_uuid(reference)
     named = Q(number=reference) if given is None else Q(id=given)
@@ -90,9 +91,11 @@ def list_invoices(
     subscription_id: UUID | None = None,
     status: str | None = None,
     before: tuple[datetime, UUID] | None = None,
+    after: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Invoice]:
-    """Invoices with their lines as stored, the last drafted first; ``before`` is the last row of the page before.
+    """Invoices with their lines as stored, the last drafted first; ``before`` is the last row of the page before,
+    ``after`` the first row of the page that follows.
 
     ``status`` is one of an invoice, or one of ``WAITING``.
     """
@@ -110,7 +113,23 @@ def list_invoices(
         invoices = invoices.filter(
             Q(drafted_at__lt=drafted_at) | Q(drafted_at=drafted_at, id__lt=invoice_id), drafted_at__lte=drafted_at
         )
-    return list(with_lines(invoices.select_related("organization"))[: min(limit, PAGE_LENGTH_MAX)])
+    found = with_lines(invoices.select_related("organization"))
+    if after is not None:
+        drafted_at, invoice_id = after
+        found = found.filter(
+            Q(drafted_at__gt=drafted_at) | Q(drafted_at=drafted_at, id__gt=invoice_id), drafted_at__gte=drafted_at
+        )
+        return list(found.order_by("drafted_at", "id")[: min(limit, PAGE_LENGTH_MAX)])[::-1]
+    return list(found[: min(limit, PAGE_LENGTH_MAX)])
+
+
+def list_balances(organization_id: UUID) -> list[BalanceEntry]:
+    """The last movement of an organization's money balance in each currency, by currency."""
+    return list(
+        BalanceEntry.objects.filter(organization_id=organization_id)
+        .order_by("currency", "-sequence")
+        .distinct("currency")
+    )
 
 
 def iterate_issued(organization_id: UUID) -> Iterator[Invoice]:

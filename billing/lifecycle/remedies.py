@@ -27,7 +27,7 @@ from billing.subscriptions.queries import DEFAULT_PRODUCT
 Remedy = dict[str, str]
 
 # A live subscription that serves nobody needs no other plan.
-_UNSERVED = {Status.INCOMPLETE: "confirm", Status.PAST_DUE: "pay", Status.PAUSED: "resume"}
+UNSERVED = {Status.INCOMPLETE: "confirm", Status.PAST_DUE: "pay", Status.PAUSED: "resume"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _remedies(need: Need, live: Subscription | None, needs: Sequence[Need], upgr
     refusal = need.refusal
     if refusal is None or not refusal.note or refusal.note.startswith("billing:error:"):
         return []
-    if live is not None and live.status in _UNSERVED:
+    if live is not None and live.status in UNSERVED:
         return _of_unserved(live)
     remedies: list[Remedy] = []
     if refusal.code == "insufficient_credits" and live is not None:
@@ -83,11 +83,11 @@ def find_unserved(organization: Organization, meter: str) -> list[Remedy]:
     live = subscriptions_queries.find_live(
         organization, catalog_queries.products_by_meter().get(meter, DEFAULT_PRODUCT)
     )
-    return [] if live is None or live.status not in _UNSERVED else _of_unserved(live)
+    return [] if live is None or live.status not in UNSERVED else _of_unserved(live)
 
 
 def _of_unserved(live: Subscription) -> list[Remedy]:
-    action = _UNSERVED[Status(live.status)]
+    action = UNSERVED[Status(live.status)]
     unpaid = [each.invoice for each in collecting_queries.list_holding(live)]
     return [
         {

@@ -92,12 +92,20 @@ def list_due(*, now: datetime, limit: int) -> Sequence[UUID]:
 
 
 def list_deliveries(
-    endpoint: WebhookEndpoint, *, status: str | None = None, before_position: int | None = None, limit: int = 50
+    endpoint: WebhookEndpoint,
+    *,
+    status: str | None = None,
+    before_position: int | None = None,
+    after_position: int | None = None,
+    limit: int = 50,
 ) -> Sequence[WebhookDelivery]:
-    """A page of the endpoint's deliveries with their events, last in the queue first."""
+    """A page of the endpoint's deliveries with their events, last in the queue first; ``before_position`` continues it,
+    ``after_position`` goes back to the one before it."""
     rows = WebhookDelivery.objects.filter(endpoint=endpoint).select_related("event").order_by("-position")
     if status is not None:
         rows = rows.filter(status=status)
+    if after_position is not None:
+        return list(rows.filter(position__gt=after_position).order_by("position")[:limit])[::-1]
     if before_position is not None:
         rows = rows.filter(position__lt=before_position)
     return list(rows[:limit])
@@ -121,6 +129,12 @@ def get_delivery(endpoint: WebhookEndpoint, message_id: str) -> WebhookDelivery:
 def list_attempts(delivery: WebhookDelivery) -> Sequence[WebhookAttempt]:
     """All attempts that are still in the log, first to last."""
     return list(WebhookAttempt.objects.filter(delivery=delivery).order_by("number"))
+
+
+def last_attempts(deliveries: Collection[WebhookDelivery]) -> Mapping[int, WebhookAttempt]:
+    """The last attempt of each delivery that has one in the log, by the delivery's key."""
+    found = WebhookAttempt.objects.filter(delivery__in=deliveries).order_by("delivery", "-number")
+    return {attempt.delivery_id: attempt for attempt in found.distinct("delivery")}
 
 
 def _endpoint(endpoint_id: str) -> WebhookEndpoint | None:

@@ -26,6 +26,8 @@ class SubscriptionView:
     starts_at: datetime
     trial_ends_at: datetime | None
     ended_at: datetime | None
+    # Whether payment was vouched for: a trial that nobody pays for ends with its time.
+    is_confirmed: bool
     # What happens when the running period ends, instead of going on as before.
     cancel_at_period_end: bool
     pending_plan_name: str | None

@@ -52,7 +52,9 @@ ENTRIES_SHOWN = 10
 _RENEWING = (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE)
 
 
-def posture(organization: Organization, now: datetime, *, product: str = DEFAULT_PRODUCT) -> Posture:
+def posture(
+    organization: Organization, now: datetime, *, product: str = DEFAULT_PRODUCT, with_entries: bool = True
+) -> Posture:
     """The posture of ``organization`` for one product; ``now`` is real time, which a sandbox's own clock replaces."""
     at = accounts_queries.now_for(organization, now)
     subscription = _find_subscription(organization, product)
@@ -81,7 +83,7 @@ def posture(organization: Organization, now: datetime, *, product: str = DEFAULT
             )
             for each in grants
         ),
-        entries=_entries(subscription),
+        entries=_entries(subscription) if with_entries else (),
         invoices=_invoices(organization),
     )
 
@@ -193,6 +195,7 @@ def _subscription(subscription: Subscription | None, period: SubscriptionPeriod 
         starts_at=subscription.starts_at,
         trial_ends_at=subscription.trial_ends_at,
         ended_at=subscription.ended_at,
+        is_confirmed=subscription.confirmed_at is not None,
         cancel_at_period_end=subscription.cancel_at_period_end,
         pending_plan_name=subscription.pending_plan.name if subscription.pending_plan else None,
         discount=_discount(representations.current_discount(subscription, period)),

@@ -11,7 +11,7 @@ from django.db.models.functions import Least
 
 from billing.catalog import queries as catalog_queries
 from billing.kernel.errors import NotFound
-from billing.kernel.periods import floor_second
+from billing.kernel.periods import Span, floor_second
 from billing.models import LIVE, SERVED, Organization, PlanSpan, Subscription, SubscriptionPeriod, UsageEvent
 
 DEFAULT_PRODUCT = "platform"
@@ -68,6 +68,22 @@ def costs(subscription: Subscription) -> bool:
 
 def find_period(subscription: Subscription, at: datetime) -> SubscriptionPeriod | None:
     return subscription.periods.filter(starts_at__lte=at, ends_at__gt=at).first()
+
+
+def find_running_span(organization: Organization, *, at: datetime, product: str = DEFAULT_PRODUCT) -> Span | None:
+    """The bounds of the live subscription's period that holds ``at``."""
+    bounds = (
+        SubscriptionPeriod.objects.filter(
+            subscription__organization=organization,
+            subscription__product=product,
+            subscription__status__in=LIVE,
+            starts_at__lte=at,
+            ends_at__gt=at,
+        )
+        .values_list("starts_at", "ends_at")
+        .first()
+    )
+    return Span(*bounds) if bounds else None
 
 
 def find_last_period(subscription: Subscription) -> SubscriptionPeriod | None:

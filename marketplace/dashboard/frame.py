@@ -35,7 +35,12 @@ class Tab:
 
 TABS = (
     Tab("dashboard", _("Overview"), (Act.READ,)),
+    Tab("usage", _("Usage"), (Act.READ,)),
+    Tab("credits", _("Credits"), (Act.READ,)),
+    Tab("invoices", _("Invoices"), (Act.MONEY,)),
+    Tab("refusals", _("Refusals"), (Act.READ,)),
     Tab("guardrails", _("Guardrails"), (Act.READ,)),
+    Tab("webhooks", _("Webhooks"), (Act.WEBHOOKS,)),
     Tab("plan", _("Plan"), (Act.READ,)),
     Tab("desk", _("Desk"), (Act.INVOICES,)),
     Tab("members", _("Members"), (Act.MEMBERS,)),

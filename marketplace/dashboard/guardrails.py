@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act, Actor
-from billing.kernel.periods import Cadence, calendar_window
 from billing.models import Organization
 from billing.reporting import guardrails
 from billing.reporting.guardrails import Row
 from marketplace import wording
+from marketplace.dashboard import months
 from marketplace.wording import Moment
 
 HOLDS_SHOWN_MAX = 50
@@ -64,14 +64,14 @@ def guardrails_page(*, organization: Organization, month: str, actor: Actor, now
     actors.require(actor, Act.READ, organization)
     zone = ZoneInfo(organization.zone)
     at = accounts_queries.now_for(organization, now)
-    window = calendar_window(Cadence.MONTHLY, min(_within(month, zone) or at, at), zone)
+    chosen = months.read(month, at=at, zone=zone)
+    window = chosen.span
     found = guardrails.report(organization, starts_at=window.starts_at, ends_at=window.ends_at)
     holds = guardrails.list_holds(organization, state="open", limit=HOLDS_SHOWN_MAX)
-    first = window.starts_at.astimezone(zone).date()
     return GuardrailsPage(
-        month=f"{first:%B %Y}",
-        month_before=f"{first - timedelta(days=1):%Y-%m}",
-        month_after="" if window.ends_at > at else f"{first + timedelta(days=31):%Y-%m}",
+        month=f"{chosen.first:%B %Y}",
+        month_before=chosen.before,
+        month_after=chosen.after,
         starts_at=window.starts_at.isoformat().replace("+00:00", "Z"),
         ends_at=window.ends_at.isoformat().replace("+00:00", "Z"),
         rows=tuple(
@@ -113,15 +113,3 @@ def _row(row: Row, *, is_total: bool) -> UseRow:
         credits=wording.number(figures.credits_due),
         held=", ".join(held),
     )
-
-
-def _within(month: str, zone: ZoneInfo) -> datetime | None:
-    """An instant in the middle of a month like ``2026-03``."""
-    year, _, number = month.partition("-")
-    if not (len(year) == 4 and len(number) == 2 and (year + number).isascii() and (year + number).isdigit()):
-        return None
-    try:
-        day = date(int(year), int(number), 15)
-    except ValueError:
-        return None
-    return datetime(day.year, day.month, day.day, 12, tzinfo=zone) if 1970 <= day.year <= 2199 else None

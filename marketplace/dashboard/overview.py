@@ -1,4 +1,4 @@
-"""The dashboard of one organization as a page shows it: frozen, from its posture."""
+"""The dashboard of one organization as a page shows it: frozen, from its posture. What needs somebody comes first."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext as _
+
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
+from billing.kernel.money import to_minor
 from billing.models import EntitlementKind, InvoiceStatus, OnLimit, Organization
+from billing.reporting.attention import attention
 from billing.reporting.picture import EntitlementView, GrantView, InvoiceView, Posture
 from billing.reporting.posture import posture
 from marketplace import wording
+from marketplace.dashboard import todo
+from marketplace.dashboard.todo import Todo
 from marketplace.wording import Label, Moment
 
 NEAR = Decimal("0.8")
@@ -20,9 +26,12 @@ NEAR = Decimal("0.8")
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionCard:
+    """``next`` says in words what comes and how long it is until then."""
+
     plan: str
     plan_version: int
     status: Label
+    next: str
     period: tuple[Moment, Moment] | None
     renews_at: Moment | None
     trial_ends_at: Moment | None
@@ -30,7 +39,6 @@ class SubscriptionCard:
     ended_at: Moment | None
     becomes: str
     discount: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class MeterBar:
 
     name: str
     used: str
+    reserved: str
     limit: str
     unit: str
     cadence: str
@@ -73,15 +82,6 @@ class GrantRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryRow:
-    booked_at: Moment
-    kind: str
-    reason: str
-    amount: str
-    balance_after: str
-
-
-@dataclass(frozen=True, slots=True)
 class InvoiceRow:
     reference: str
     number: str
@@ -94,8 +94,9 @@ class InvoiceRow:
 
 @dataclass(frozen=True, slots=True)
 class DashboardPage:
-    """``sees_money`` is what finance, admins and owners have and members have not: the ledger and invoices."""
+    """``sees_money`` is what finance, admins and owners have and members have not: invoices and what is owed."""
 
+    todos: tuple[Todo, ...]
     subscription: SubscriptionCard | None
     bars: tuple[MeterBar, ...]
     switches: tuple[Switch, ...]
@@ -104,7 +105,6 @@ class DashboardPage:
     credit_balance: str
     credits_spendable: str
     grants: tuple[GrantRow, ...]
-    entries: tuple[EntryRow, ...]
     invoices: tuple[InvoiceRow, ...]
 
 
@@ -112,10 +112,11 @@ def dashboard_page(*, organization: Organization, actor: Actor, now: datetime) -
     """Raises ``OrganizationNotFound`` or ``Forbidden`` where ``actor`` may not read ``organization``."""
     actors.require(actor, Act.READ, organization)
     sees_money = actors.may(actor, Act.MONEY, organization)
-    found = posture(organization, now)
+    found = posture(organization, now, with_entries=False)
     zone = ZoneInfo(found.zone)
     metered = [line for line in found.entitlements if line.kind == EntitlementKind.METERED]
     return DashboardPage(
+        todos=todo.list_todos(organization, found, attention(organization, found.at), actor=actor),
         subscription=_subscription(found, zone),
         bars=tuple(_bar(line, zone) for line in metered),
         switches=tuple(
@@ -136,19 +137,7 @@ def dashboard_page(*, organization: Organization, actor: Actor, now: datetime) -
         sees_money=sees_money,
         credit_balance=wording.number(found.credit_balance),
         credits_spendable=wording.number(found.credits_spendable),
-        grants=tuple(_grant(grant, found.at, zone) for grant in found.grants),
-        entries=tuple(
-            EntryRow(
-                wording.moment(entry.booked_at, zone),
-                wording.entry_kind(entry.kind),
-                "" if entry.reason.lower() == wording.entry_kind(entry.kind).lower() else entry.reason,
-                wording.signed(entry.amount),
-                wording.number(entry.balance_after),
-            )
-            for entry in found.entries
-        )
-        if sees_money
-        else (),
+        grants=tuple(grant_row(grant, found.at, zone) for grant in found.grants),
         invoices=tuple(_invoice(row, zone) for row in found.invoices) if sees_money else (),
     )
 
@@ -163,45 +152,57 @@ def _subscription(found: Posture, zone: ZoneInfo) -> SubscriptionCard | None:
         plan=view.plan_name,
         plan_version=view.plan_version,
         status=wording.status(view.status),
+        next=_next(found),
         period=(wording.moment(period.starts_at, zone), wording.moment(period.ends_at, zone)) if period else None,
         renews_at=wording.moment(found.next_renewal_at, zone) if found.next_renewal_at and not is_trial else None,
         trial_ends_at=wording.moment(view.trial_ends_at, zone) if view.trial_ends_at and is_trial else None,
         ends_at=wording.moment(period.ends_at, zone) if period and view.cancel_at_period_end else None,
         ended_at=wording.moment(view.ended_at, zone) if view.ended_at else None,
         becomes=view.pending_plan_name or "",
-        discount=f"{view.discount.name}: {view.discount.off} off" if view.discount else "",
-        advice=_ADVICE.get(view.status, "") or (_LEAVING if view.cancel_at_period_end else ""),
+        discount=_("%(name)s: %(off)s off") % {"name": view.discount.name, "off": view.discount.off}
+        if view.discount
+        else "",
     )
 
 
-_ADVICE = {
-    "incomplete": "Nothing can be used until the payment is confirmed.",
-    "past_due": "A payment is missing, and use is refused until it is made.",
-    "paused": "Use is refused while the subscription is paused.",
-    "canceled": "Choose a plan to come back: what you bought is kept.",
-    "expired": "Choose a plan to come back: what you bought is kept.",
-}
-
-_LEAVING = "You can go on as before until it ends, and what you bought is kept."
+def _next(found: Posture) -> str:
+    view, period = found.subscription, found.period
+    if view is None:
+        return ""
+    if view.status == "trialing" and view.trial_ends_at:
+        return _("The trial ends %(countdown)s.") % {"countdown": wording.countdown(view.trial_ends_at, found.at)}
+    if view.cancel_at_period_end and period:
+        return _("Ends %(countdown)s.") % {"countdown": wording.countdown(period.ends_at, found.at)}
+    if found.next_renewal_at is None:
+        return ""
+    words = {"countdown": wording.countdown(found.next_renewal_at, found.at), "plan": view.pending_plan_name}
+    if view.pending_plan_name:
+        return _("Changes to %(plan)s %(countdown)s.") % words
+    return _("Renews %(countdown)s.") % words
 
 
 def _bar(line: EntitlementView, zone: ZoneInfo) -> MeterBar:
     permille, tone, note = None, "calm", ""
     is_blocking = line.on_limit == OnLimit.BLOCK
     if line.limit is not None:
-        share = line.used / line.limit if line.limit else Decimal(1)
+        share = (line.used + line.reserved) / line.limit if line.limit else Decimal(1)
         permille = min(1000, int(share * 1000)) if line.limit else 0
         if line.limit == 0:
-            note = "Not included"
+            note = _("Not included")
         elif share >= 1:
             tone = "bad" if is_blocking else "warn"
-            note = "Used up" if is_blocking else f"{wording.number(line.overage)} beyond the limit, billed by use"
+            note = (
+                _("Used up")
+                if is_blocking
+                else _("%(overage)s beyond the limit, billed by use") % {"overage": wording.number(line.overage)}
+            )
         elif share >= NEAR:
-            tone, note = "warn", "Nearly used up"
+            tone, note = "warn", _("Nearly used up")
     return MeterBar(
         name=wording.name(line.key),
         used=wording.number(line.used),
-        limit="unlimited" if line.limit is None else wording.number(line.limit),
+        reserved=wording.number(line.reserved) if line.reserved else "",
+        limit=_("unlimited") if line.limit is None else wording.number(line.limit),
         unit=line.unit,
         cadence=wording.cadence(line.cadence),
         permille=permille,
@@ -211,12 +212,12 @@ def _bar(line: EntitlementView, zone: ZoneInfo) -> MeterBar:
     )
 
 
-def _grant(grant: GrantView, at: datetime, zone: ZoneInfo) -> GrantRow:
+def grant_row(grant: GrantView, at: datetime, zone: ZoneInfo) -> GrantRow:
     note = ""
     if grant.starts_at > at:
-        note = f"From {wording.day(grant.starts_at, zone).text}"
+        note = _("From %(day)s") % {"day": wording.day(grant.starts_at, zone).text}
     elif not grant.is_spendable:
-        note = "Expired"
+        note = _("Expired")
     return GrantRow(
         kind=wording.grant_kind(grant.kind),
         remaining=wording.number(grant.remaining),
@@ -229,10 +230,10 @@ def _grant(grant: GrantView, at: datetime, zone: ZoneInfo) -> GrantRow:
 def _invoice(row: InvoiceView, zone: ZoneInfo) -> InvoiceRow:
     return InvoiceRow(
         reference=str(row.id),
-        number=row.number or "No number yet",
+        number=row.number or _("No number yet"),
         status=wording.invoice_status(row.status),
         period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone)),
         due_on=wording.on(row.due_on) if row.due_on else "",
-        total=f"{row.total} {row.currency}" if row.total else "",
+        total=wording.price(to_minor(Decimal(row.total), row.currency), row.currency) if row.total else "",
         issues=wording.issues(row.issue_due_at, zone) if row.status == InvoiceStatus.DRAFT else "",
     )

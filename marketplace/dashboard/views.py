@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from billing.accounts.actors import Act
-from marketplace.dashboard import guardrails, invoices, overview
+from marketplace.dashboard import credits, guardrails, invoices, overview, refusals, usage
 from marketplace.dashboard.frame import list_organizations, show, visit
 from marketplace.doors import actor_of, private_page
 
@@ -31,11 +31,55 @@ def overview_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @private_page
+def usage_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Use by day of one meter, over a calendar month or the billing period."""
+    here = visit(request, slug, tab="usage")
+    page = usage.usage_page(
+        organization=here.organization,
+        month=request.GET.get("month", ""),
+        span=request.GET.get("span", ""),
+        meter=request.GET.get("meter", ""),
+        actor=here.actor,
+        at=here.at,
+    )
+    return show(request, here, "marketplace/dashboard/usage.html", page=page)
+
+
+@private_page
+def credits_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """What is left of each grant, and the ledger."""
+    here = visit(request, slug, tab="credits")
+    page = credits.credits_page(organization=here.organization, query=request.GET, actor=here.actor, at=here.at)
+    return show(request, here, "marketplace/dashboard/credits.html", page=page)
+
+
+@private_page
+def invoices_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """All invoices, and the money balance."""
+    here = visit(request, slug, tab="invoices", act=Act.MONEY)
+    page = invoices.invoices_page(organization=here.organization, query=request.GET, actor=here.actor)
+    return show(request, here, "marketplace/dashboard/invoices.html", page=page)
+
+
+@private_page
 def invoice_page(request: HttpRequest, slug: str, invoice_id: UUID) -> HttpResponse:
     """One invoice with its lines."""
-    here = visit(request, slug, tab="dashboard", act=Act.MONEY)
-    page = invoices.invoice_page(organization=here.organization, invoice_id=invoice_id, actor=here.actor)
+    here = visit(request, slug, tab="invoices", act=Act.MONEY)
+    page = invoices.invoice_page(
+        organization=here.organization,
+        invoice_id=invoice_id,
+        actor=here.actor,
+        today=here.at.astimezone(here.zone).date(),
+    )
     return show(request, here, "marketplace/dashboard/invoice.html", page=page)
+
+
+@private_page
+def refusals_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Why use was refused lately, and what would lift it."""
+    here = visit(request, slug, tab="refusals")
+    page = refusals.refusals_page(organization=here.organization, actor=here.actor, now=here.now, at=here.at)
+    return show(request, here, "marketplace/dashboard/refusals.html", page=page)
 
 
 @private_page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.transaction import atomic
@@ -12,6 +13,7 @@ from billing.accounts import fields
 from billing.accounts.actors import Actor
 from billing.infra import locks
 from billing.kernel.errors import Conflict, Invalid
+from billing.kernel.ids import new_id
 from billing.models import DeliveryStatus, Organization, PauseReason, WebhookDelivery, WebhookEndpoint, WebhookSecret
 from billing.notifications import queries, signing, targets, topics
 from billing.notifications.operations import rows
@@ -29,6 +31,12 @@ class TooManyEndpoints(Conflict):
     code = "too_many_webhook_endpoints"
 
 
+class EndpointExists(Conflict):
+    """One of this id was created before."""
+
+    code = "webhook_endpoint_exists"
+
+
 class TooManySecrets(Conflict):
     """``SECRETS_MAX`` secrets sign already; one of them has to run out first."""
 
@@ -44,13 +52,16 @@ def create(
     now: datetime,
     patterns: Sequence[str] = (topics.ALL,),
     description: str = "",
+    endpoint_id: UUID | None = None,
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint; returns it and its secret, which is not shown again.
 
-    It gets the events that are distributed from now on. Raises ``InvalidUrl``, ``InvalidTopics``, ``Invalid`` naming
-    the field, or ``TooManyEndpoints``.
+    It gets the events that are distributed from now on. ``endpoint_id`` names it before it is there, so that a form
+    sent twice makes one. Raises ``InvalidUrl``, ``InvalidTopics``, ``Invalid`` naming the field, ``EndpointExists``,
+    or ``TooManyEndpoints``.
     """
     endpoint = WebhookEndpoint(
+        id=endpoint_id or new_id(),
         organization=organization,
         url=_url(url),
         description=_description(description),
@@ -59,6 +70,8 @@ def create(
     )
     # Or two at once would each be the last that fits.
     locks.lock_organization(organization.id)
+    if endpoint_id is not None and WebhookEndpoint.objects.filter(id=endpoint_id).exists():
+        raise EndpointExists("This endpoint was created before.")
     if len(queries.list_endpoints(organization)) >= ENDPOINTS_MAX:
         raise TooManyEndpoints(f"An organization has at most {ENDPOINTS_MAX} webhook endpoints.")
     endpoint.save(force_insert=True)
