@@ -10,6 +10,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", include("billing.api.urls")),
+    path("api/marketplace/", include("marketplace.api.urls")),
     path("", include("billing.observability")),
     path("", include("marketplace.urls")),
 ]

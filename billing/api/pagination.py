@@ -56,9 +56,9 @@ def read_cursor(query: PageQuery, kind: type[KeyT]) -> KeyT | None:
         raw = base64.b64decode(query.cursor.encode("ascii"), altchars=b"-_", validate=True)
         key = msgspec.json.decode(raw, type=kind)
     except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, RecursionError):
-        raise _unreadable() from None
+        raise unreadable() from None
     if isinstance(key, TimeKey) and (key.at.tzinfo is None or not wire.YEAR_MIN <= key.at.year <= wire.YEAR_MAX):
-        raise _unreadable()
+        raise unreadable()
     return key
 
 
@@ -86,5 +86,6 @@ def page_of(kind: Any) -> Any:
     return msgspec.defstruct(f"PageOf{kind.__name__}", [("results", list[kind]), ("next", str | None)])
 
 
-def _unreadable() -> Exception:
+def unreadable() -> Exception:
+    """422 naming ``cursor``."""
     return invalid_field("cursor", "invalid", "is not a cursor of this list")

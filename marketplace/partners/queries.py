@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -149,10 +150,17 @@ def count_waiting() -> int:
     return Listing.objects.filter(WAITS).count()
 
 
-def list_waiting(*, actor: Actor, offset: int = 0, limit: int) -> Sequence[Listing]:
-    """What waits for a reviewer, the longest first. For reviewers."""
+def list_waiting(
+    *, actor: Actor, after: tuple[datetime, UUID] | None = None, offset: int = 0, limit: int
+) -> Sequence[Listing]:
+    """What waits for a reviewer, the longest first. For reviewers. ``after`` is since when, and which, the last one
+    before waits."""
     actors.require(actor, Act.LISTINGS, None)
-    return list(_written().filter(WAITS).order_by("submitted_at", "id")[offset : offset + limit])
+    rows = _written().filter(WAITS)
+    if after is not None:
+        at, listing_id = after
+        rows = rows.filter(Q(submitted_at__gt=at) | Q(submitted_at=at, id__gt=listing_id))
+    return list(rows.order_by("submitted_at", "id")[offset : offset + limit])
 
 
 def list_in_status(status: str, *, actor: Actor, offset: int = 0, limit: int) -> Sequence[Listing]:

@@ -153,6 +153,13 @@ POST   api/billing/providers/<provider>/webhook                                 
 GET    api/billing/provider-events                                                  platform:providers
 GET    api/billing/provider-events/<event_reference>                                platform:providers
 POST   api/billing/provider-events/<event_reference>/replay                         platform:providers {"reason": "r"}
+GET    api/marketplace/listings                                                     open
+GET    api/marketplace/listings/<listing_slug>                                      open
+GET    api/marketplace/review                                                       platform:listings
+POST   api/marketplace/listings/<listing_slug>/publish                              platform:listings {"version": 3}
+POST   api/marketplace/listings/<listing_slug>/reject                               platform:listings {"version": 3, "reason": "r"}
+POST   api/marketplace/listings/<listing_slug>/suspend                              platform:listings {"version": 3, "reason": "r"}
+POST   api/marketplace/listings/<listing_slug>/restore                              platform:listings {"version": 3}
 GET    api/v1/cases?organization=$organization_ref                                  read
 POST   api/v1/cases?organization=$organization_ref                                  usage {"reference": "n", "title": "n"}
 POST   api/v1/cases/evaluate?organization=$organization_ref                         usage {"case": "$case_id"}
@@ -556,10 +563,8 @@ def test_acts_on_such_pages(stage: Stage, row: Row) -> None:
             theirs = row.ask(caller, stage.other)
             assert theirs.status_code == 404, caller.name
             assert bare(theirs) == bare(row.ask(caller, stage.missing)), caller.name
-    after = rows()
-    assert {name: after[name] for name in after if "audit" not in name} == {
-        name: before[name] for name in before if "audit" not in name
-    }, "something refused was done"
+    # Refusals of staff of another region are audited.
+    assert rows() | {"AuditEntry": 0} == before | {"AuditEntry": 0}, "something refused was done"
     for caller in allowed:
         with transaction.atomic():
             assert row.ask(caller, stage.own).status_code in PASSED, caller.name
