@@ -175,8 +175,8 @@ class ActingDesk(Desk):
             else:
                 said = act.run(row, actor, given, now)
         except BillingError as refusal:
-            return Result(str(row), link(self.model, row.pk), refusal.message, is_done=False)
-        return Result(str(row), link(self.model, row.pk), said, is_done=True)
+            return Result(self.named(row), link(self.model, row.pk), refusal.message, is_done=False)
+        return Result(self.named(row), link(self.model, row.pk), said, is_done=True)
 
     # --- The pages ---
 

@@ -18,6 +18,7 @@ from billing.models import AuditEntry, Organization
 
 @admin.register(AuditEntry)
 class AuditDesk(Exporting):
+    plural = "Audit log"
     act = Act.MONEY
     # A row names its organization without a foreign key, and rows about the platform have none.
     organization_path = ""

@@ -53,7 +53,10 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_filter_sheet = True
+    list_before_template = "admin/desk/list.html"
     act = Act.READ
+    # What its list is called, where the table's name does not say it.
+    plural = ""
     # The path from a row to the organization whose region decides; "" for what belongs to none.
     organization_path = "organization"
     # What the audit log calls such a row; "" where nothing is ever done to one.
@@ -98,6 +101,11 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
         for step in filter(None, self.organization_path.split("__")):
             found = getattr(found, step)
         return found if isinstance(found, Organization) else None
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = self.plural or str(self.opts.verbose_name_plural).capitalize()
+        answer: HttpResponse = super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return answer
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -49,6 +49,7 @@ def _reject(row: CreditRequest, actor: Actor, given: Mapping[str, Any], now: dat
 
 @admin.register(MarketplaceSubscription)
 class AccountDesk(Exporting, ActingDesk):
+    plural = "Credit accounts"
     act = Act.MONEY
     list_display = ("organization", "plan", "status", "credit_balance", "entries")
     list_filter = ("subscription__status",)
@@ -68,6 +69,9 @@ class AccountDesk(Exporting, ActingDesk):
 
     def one(self) -> QuerySet[Any]:
         return super().one().select_related("organization", "subscription__plan", "subscription__organization")
+
+    def named(self, row: MarketplaceSubscription) -> str:
+        return f"{row.organization.slug}: {plain(row.credit_balance)} credits"
 
     @admin.display(description="plan")
     def plan(self, account: MarketplaceSubscription) -> str:
@@ -132,6 +136,7 @@ def _requested(rows: list[CreditRequest]) -> parts.Table:
 
 @admin.register(CreditGrant)
 class GrantDesk(Exporting, ActingDesk):
+    plural = "Credit grants"
     act = Act.MONEY
     object_type = "credit_grant"
     list_display = ("organization", "kind", "granted", "remaining", "consumed", "starts_at", "expires_at", "reason")
@@ -186,6 +191,7 @@ class GrantDesk(Exporting, ActingDesk):
 
 @admin.register(CreditEntry)
 class LedgerDesk(Exporting, Desk):
+    plural = "Credit ledger"
     act = Act.MONEY
     list_display = ("booked_at", "organization", "sequence", "kind", "amount", "balance_after", "actor", "reason")
     list_filter = (ById.of("account", "account"), "kind")
@@ -240,6 +246,7 @@ class State(admin.SimpleListFilter):
 
 @admin.register(CreditRequest)
 class RequestDesk(ActingDesk):
+    plural = "Credit requests"
     act = Act.CREDITS
     object_type = "credit_request"
     list_display = ("requested_at", "organization", "credits", "kind", "state", "requested_by", "reason")
@@ -255,6 +262,9 @@ class RequestDesk(ActingDesk):
             is_grave=True,
         ),
     )  # fmt: skip
+
+    def named(self, row: CreditRequest) -> str:
+        return f"{plain(row.credits)} credits for {row.organization.slug}"
 
     @admin.display(description="state")
     def state(self, row: CreditRequest) -> str:

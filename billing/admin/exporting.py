@@ -37,7 +37,6 @@ class Exporting(Desk):
 
     # Names of columns, and where a row has them (as ``values_list`` names it).
     export_columns: ClassVar[Mapping[str, str]] = {}
-    list_before_template = "admin/desk/exports.html"
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"

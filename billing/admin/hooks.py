@@ -86,6 +86,7 @@ class Failing(admin.SimpleListFilter):
 
 @admin.register(WebhookDelivery)
 class DeliveryDesk(Desk):
+    plural = "Webhook deliveries"
     act = Act.WEBHOOKS
     list_display = ("created_at", "organization", "topic", "status", "attempts", "failures", "next_attempt_at")
     list_filter = (ById.of("endpoint", "endpoint"), Failing, "status")
@@ -136,6 +137,7 @@ def _replay(row: ProviderInboxEvent, actor: Actor, given: Mapping[str, Any], now
 
 @admin.register(ProviderInboxEvent)
 class InboxDesk(ActingDesk):
+    plural = "Provider inbox"
     act = Act.PROVIDERS
     # Whose it is comes out when it is applied.
     organization_path = ""

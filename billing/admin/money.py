@@ -166,6 +166,7 @@ class Dunned(admin.SimpleListFilter):
 
 @admin.register(Collection)
 class DunningDesk(Exporting, ActingDesk):
+    plural = "Dunnings"
     act = Act.MONEY
     object_type = "collection"
     list_display = (

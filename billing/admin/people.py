@@ -71,6 +71,7 @@ def _set_staff(row: User, actor: Actor, given: Mapping[str, Any], now: datetime)
 
 @admin.register(User)
 class UserDesk(ActingDesk):
+    plural = "People"
     is_platform = True
     organization_path = ""
     object_type = "user"
@@ -160,6 +161,7 @@ def _revoke(row: ApiKey, actor: Actor, given: Mapping[str, Any], now: datetime) 
 
 @admin.register(ApiKey)
 class KeyDesk(ActingDesk):
+    plural = "API keys"
     act = Act.KEYS
     object_type = "api_key"
     list_display = ("prefix", "name", "of", "scopes", "created_at", "expires_at", "revoked_at")

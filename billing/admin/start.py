@@ -30,6 +30,8 @@ from billing.reporting import revenue, today
 from billing.reporting.today import Today, Verified
 
 # Told apart in both themes, and by those who do not tell red from green.
+# Read on white and on near black.
+_GREY = "#7b8494"
 _FAILING, _PARKED = "pause_reason__exact=failing", "status__exact=parked"
 COLOURS = ("#2563eb", "#d97706", "#0d9488", "#7c3aed", "#be185d", "#65a30d")
 
@@ -169,13 +171,16 @@ def _chart(
         {"label": name, "data": [float(value) for value in values], "backgroundColor": COLOURS[index % len(COLOURS)]}
         for index, (name, values) in enumerate(series)
     ]
-    axis = {"stacked": stacked, "grid": {"display": False}}
+    axis = {"stacked": stacked, "grid": {"display": False}, "ticks": {"color": _GREY}}
     options = {
         "responsive": True,
         "maintainAspectRatio": False,
         "animation": False,
-        "plugins": {"legend": {"display": True, "position": "bottom"}},
-        "scales": {"x": axis, "y": {"stacked": stacked, "beginAtZero": True, "ticks": {"display": True}}},
+        "plugins": {"legend": {"display": True, "position": "bottom", "labels": {"color": _GREY}}},
+        "scales": {
+            "x": axis,
+            "y": {"stacked": stacked, "beginAtZero": True, "ticks": {"display": True, "color": _GREY}},
+        },
     }
     return Chart(title, note, json.dumps({"labels": list(labels), "datasets": datasets}), json.dumps(options), table)
 

@@ -105,6 +105,9 @@ class SubscriptionDesk(Exporting, ActingDesk):
     def one(self) -> QuerySet[Any]:
         return super().one().select_related("organization", "plan", "pending_plan", "marketplace")
 
+    def named(self, row: Subscription) -> str:
+        return f"{row.organization.slug}: {row.plan}, {row.status}"
+
     def page(self, request: HttpRequest, row: Subscription) -> Page:
         account, now = row.marketplace, now_of(row.organization)
         waits = row.parked_reason or ("held" if row.held_at else "")
@@ -175,6 +178,7 @@ def _invoices(row: Subscription) -> parts.Table:
 
 @admin.register(SubscriptionPeriod)
 class PeriodDesk(Exporting, Desk):
+    plural = "Periods"
     list_display = ("organization", "plan", "ordinal", "kind", "starts_at", "ends_at", "closed_at")
     list_filter = (ById.of("subscription", "subscription"), "kind", ("closed_at", admin.EmptyFieldListFilter))
     list_select_related = ("organization", "subscription__plan")

@@ -21,6 +21,7 @@ SUBSCRIPTION = "subscription"
 
 @admin.register(UsageEvent)
 class UsageEventDesk(Exporting, Desk):
+    plural = "Use"
     list_display = ("occurred_at", "meter_id", "quantity", "overage", "credits_due", "credits_paid", "source", "key")
     list_filter = (ById.of(SUBSCRIPTION, SUBSCRIPTION),)
     search_fields = ("=key",)

@@ -38,4 +38,4 @@ UNFOLD: dict[str, Any] = {
 }
 
 # Where a function is that sends somebody who acts on the desk to sign in again, unless they did so lately.
-BILLING_FRESH_SIGN_IN = ""
+BILLING_FRESH_SIGN_IN = "marketplace.accounts.freshness.ask_again"
