@@ -10,7 +10,17 @@ LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_ADAPTER = "marketplace.accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "marketplace.accounts.forms.SignUpForm"}
+_FORMS = "marketplace.accounts.forms"
+ACCOUNT_FORMS = {
+    "signup": f"{_FORMS}.SignUpForm",
+    "login": f"{_FORMS}.SignInForm",
+    "reset_password": f"{_FORMS}.ResetForm",
+    "reset_password_from_key": f"{_FORMS}.NewPasswordForm",
+    "change_password": f"{_FORMS}.ChangePasswordForm",
+    "add_email": f"{_FORMS}.EmailForm",
+    "reauthenticate": f"{_FORMS}.PasswordAgainForm",
+    "confirm_email_verification_code": f"{_FORMS}.EmailCodeForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -39,8 +49,9 @@ ALLAUTH_TRUSTED_PROXY_COUNT = env.int("BILLING_TRUSTED_PROXIES", default=0)
 
 MFA_ADAPTER = "marketplace.accounts.adapter.SecondFactorAdapter"
 MFA_FORMS = {
-    "authenticate": "marketplace.accounts.forms.CodeForm",
-    "reauthenticate": "marketplace.accounts.forms.CodeAgainForm",
+    "authenticate": f"{_FORMS}.CodeForm",
+    "reauthenticate": f"{_FORMS}.CodeAgainForm",
+    "activate_totp": f"{_FORMS}.SetUpForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Countinghouse"

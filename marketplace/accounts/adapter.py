@@ -16,7 +16,12 @@ from billing.infra import logs
 from marketplace.accounts import freshness, second_factor
 
 # What the page that follows shows by itself.
-_UNSAID = ("account/messages/logged_in.txt", "account/messages/logged_out.txt")
+_UNSAID = (
+    "account/messages/logged_in.txt",
+    "account/messages/logged_out.txt",
+    "mfa/messages/totp_activated.txt",
+    "mfa/messages/recovery_codes_generated.txt",
+)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from allauth.account.forms import SignupForm
+from allauth.account import forms as account
 from allauth.account.models import EmailAddress
 from allauth.account.utils import setup_user_email
 from allauth.mfa.adapter import get_adapter as get_second_factor_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth import password_validation
 from django.db import transaction
@@ -31,11 +32,63 @@ LIVES = (
     ("365", _("a year")),
     ("0", _("until it is revoked")),
 )
+LABELS = {
+    "login": _("E-mail address"),
+    "email": _("E-mail address"),
+    "oldpassword": _("Present password"),
+    "password1": _("Password"),
+    "password2": _("The same password again"),
+    "code": _("Code"),
+}
 # Whoever comes to subscribe to a plan they have chosen is not given another one first.
 CHOOSING = "/subscribe/"
 
 
-class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
+class Labelled:
+    """Fields say what they are by their label alone: what stands in them is gone when one types."""
+
+    fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            field.label = LABELS.get(name, field.label)
+
+
+class SignInForm(Labelled, account.LoginForm):  # type: ignore[misc]  # allauth has no types
+    pass
+
+
+class ResetForm(Labelled, account.ResetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class NewPasswordForm(Labelled, account.ResetPasswordKeyForm):  # type: ignore[misc]
+    pass
+
+
+class ChangePasswordForm(Labelled, account.ChangePasswordForm):  # type: ignore[misc]
+    pass
+
+
+class EmailForm(Labelled, account.AddEmailForm):  # type: ignore[misc]
+    pass
+
+
+class PasswordAgainForm(Labelled, account.ReauthenticateForm):  # type: ignore[misc]
+    pass
+
+
+class EmailCodeForm(Labelled, account.ConfirmEmailVerificationCodeForm):  # type: ignore[misc]
+    pass
+
+
+class SetUpForm(Labelled, ActivateTOTPForm):  # type: ignore[misc]
+    pass
+
+
+class SignUpForm(Labelled, account.SignupForm):  # type: ignore[misc]
     """A person and their organization."""
 
     organization = forms.CharField(
@@ -89,14 +142,14 @@ class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
         return made.user
 
 
-class CodeForm(AuthenticateForm):  # type: ignore[misc]
+class CodeForm(Labelled, AuthenticateForm):  # type: ignore[misc]
     """The second factor at sign-in; a code of an authenticator app counts once."""
 
     def clean_code(self) -> str:
         return _claimed(self, super().clean_code())
 
 
-class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
+class CodeAgainForm(Labelled, ReauthenticateForm):  # type: ignore[misc]
     """The second factor again, before what is sensitive."""
 
     def clean_code(self) -> str:

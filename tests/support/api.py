@@ -18,15 +18,19 @@ from billing.accounts.actors import ORGANIZATION_KEY_ACTS, SCOPES
 from billing.api import schema
 from billing.lifecycle import onboard
 from billing.models import (
+    ApiKey,
     AuditEntry,
     Coupon,
     CreditEntry,
     IdempotentRequest,
+    Invitation,
     Invoice,
+    Membership,
     Organization,
     Subscription,
     SubscriptionDiscount,
     UsageEvent,
+    User,
 )
 from tests.support import catalogs
 from tests.support.factories import at
@@ -34,15 +38,19 @@ from tests.support.factories import at
 CLI = actors.operator("ada")
 START, NOW = at("2023-11-01T00:00:00Z"), at("2023-11-17T12:00:00Z")
 EVIDENCE = (
+    ApiKey,
     AuditEntry,
     Coupon,
     CreditEntry,
     IdempotentRequest,
+    Invitation,
     Invoice,
+    Membership,
     Organization,
     Subscription,
     SubscriptionDiscount,
     UsageEvent,
+    User,
 )
 
 
