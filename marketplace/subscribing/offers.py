@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens when, oldest first; ``at`` None is today."""
+    """What happens when, oldest first; ``at`` None is today, ``amount`` "" where nothing is asked for."""
 
     at: Moment | None
     what: str
@@ -195,6 +195,8 @@ def _steps(
     if has_trial:
         starts_at = (at.astimezone(zone) + timedelta(days=plan.trial_days)).astimezone(at.tzinfo)
         yield Step(None, _trial(plan), nothing)
+        ending = _("The trial ends: with a means of payment on file %(plan)s goes on, else it ends and costs nothing")
+        yield Step(wording.day(starts_at, zone), ending % {"plan": plan.name}, "")
     interval = Interval(plan.billing_period)
     ends_at = boundary(starts_at, zone=zone, interval=interval, index=1)
     fee = wording.price(fee_minor, currency)

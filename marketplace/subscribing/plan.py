@@ -57,6 +57,7 @@ class PlanPage:
     becomes: str
     changes_at: Moment | None
     is_ending: bool
+    is_past_due: bool
     pays: str
     cancels: str
     may_act: bool
@@ -76,6 +77,7 @@ def plan_page(visit: Visit) -> PlanPage:
             becomes="",
             changes_at=None,
             is_ending=False,
+            is_past_due=False,
             pays="",
             cancels="",
             may_act=may_act,
@@ -91,6 +93,7 @@ def plan_page(visit: Visit) -> PlanPage:
         becomes=becomes,
         changes_at=wording.moment(period.ends_at, visit.zone) if period and is_pending else None,
         is_ending=live.cancel_at_period_end,
+        is_past_due=live.status == Status.PAST_DUE,
         pays=_pays(live),
         cancels="" if live.cancel_at_period_end else _cancels(live, visit),
         may_act=may_act,

@@ -332,3 +332,14 @@ def _follow(shown: ChangePreview, changed: Subscription) -> None:
     assert _preview(changed, period, starts_at).lines == shown.next_period.invoice.lines
     granted = CreditGrant.objects.filter(account__subscription=changed, kind=GrantKind.ALLOWANCE, starts_at=starts_at)
     assert sum((each.granted for each in granted), Decimal(0)) == shown.next_period.credits
+
+
+@pytest.mark.parametrize("events", [1, 20])
+def test_its_statements_do_not_grow_with_what_was_used(events: int, django_assert_max_num_queries: Any) -> None:
+    sync()
+    subscription = subscribed("team")
+    for number in range(events):
+        usage.record([Offer(subscription.organization, "tokens", Decimal(100), f"k{number}")], now=START)
+    at = START + timedelta(days=3)
+    with django_assert_max_num_queries(170):
+        preview_change(subscription=subscription, plan_code="scale", actor=CUSTOMER, now=at)
