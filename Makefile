@@ -5,16 +5,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test simulation ordeal lint types check format requirements clean venv venv-dev
+.PHONY: run test browser pictures simulation ordeal bench lint types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
+venv-browser: $(VENV)/.browser
 
 run: venv
 	@exec $(BIN)/python -m billing_project.supervisor --stop-with-parent --port "$(PORT)" --data "$(DATA)"
 
 test: venv-dev
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --ignore=tests/browser $(ARGS)
+
+# Every page and the journeys of customers, finance and partners in a real Chromium. Skips where there is none;
+# BROWSER=required fails instead.
+browser: venv-browser
+	@$(BIN)/python -m pytest -n 2 tests/browser $(ARGS)
+
+# The pictures of the README, taken anew.
+pictures: venv-browser
+	@BROWSER=required $(BIN)/python -m pytest -q tests/browser/pictures.py
 
 # Five hundred subscriptions over ten years, each invoice calculated a second time; ARGS="--seed 2 --years 3" for others.
 simulation: venv-dev
@@ -24,12 +34,16 @@ simulation: venv-dev
 ordeal: venv-dev
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+# The product next to what this machine allows, side by side; ARGS="--only single checks" for some, needs a quiet machine.
+bench: venv-dev
+	@$(BIN)/python -m bench $(ARGS)
+
 lint: venv-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 
-types: venv-dev
+types: venv-browser
 	@$(BIN)/mypy
 
 format: venv-dev
@@ -67,3 +81,7 @@ $(VENV)/.runtime: $(PINS)
 $(VENV)/.dev: $(PINS) requirements/dev.txt
 	@requirements/install $(PYTHON) $(VENV) requirements/dev.txt
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
+	@requirements/install $(PYTHON) $(VENV) requirements/browser.txt
+	@touch $@

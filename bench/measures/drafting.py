@@ -1,0 +1,78 @@
+"""Ten thousand invoices of five lines, next to other ways of writing them, each in a copy of the same database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+
+from bench.contests import Claim, Contest, Spoiled
+from bench.ratios import Goal
+from bench.stage import REFERENCES, Stage
+from billing_project.embedded import postgres
+
+COPY = "bench_drafts"
+LINES = 5
+_OURS = "SELECT count(*), (SELECT count(*) FROM marketplace_invoice_lines), sum(total_minor) FROM marketplace_invoices"
+_THEIRS = (
+    "SELECT count(*), (SELECT count(*) FROM references_draftedline), sum(total_minor) FROM references_draftedinvoice"
+)
+
+
+class DraftsDiffer(Spoiled):
+    """A way to draft did not write what the others wrote."""
+
+
+@contextlib.contextmanager
+def drafting(stage: Stage) -> Iterator[list[Contest]]:
+    _ = stage.key
+    expected: list[tuple[object, ...]] = []
+
+    def draft(way: str) -> float:
+        with _copied(stage) as url:
+            environment = stage.servers.environment(settings=REFERENCES, database=COPY)
+            told = json.loads(stage.servers.python("bench.inprocess", "drafts", way, environment=environment))
+            with psycopg.connect(url) as connection:
+                found = connection.execute(_OURS if way == "product" else _THEIRS).fetchone() or ()
+        expected.append(found)
+        if found != expected[0] or found[1] != LINES * told["invoices"] or not told["invoices"]:
+            raise DraftsDiffer(
+                f"{way}: {told['invoices']} invoices, (invoices, lines, total) {found}, not {expected[0]}"
+            )
+        return float(told["invoices"] / told["seconds"])
+
+    yield [
+        Contest(
+            "drafting",
+            "invoices/s",
+            {
+                "product": lambda: draft("product"),
+                "naive ORM": lambda: draft("naive"),
+                "bulk_create": lambda: draft("bulk"),
+                "one statement": lambda: draft("statement"),
+            },
+            [
+                Claim("drafting / naive ORM", "product", "naive ORM", Goal(25, 45)),
+                Claim("drafting / bulk_create", "product", "bulk_create", Goal(2, 3.5)),
+                Claim("drafting / one statement", "product", "one statement", Goal(0.5, 0.85)),
+            ],
+        )
+    ]
+
+
+@contextlib.contextmanager
+def _copied(stage: Stage) -> Iterator[str]:
+    """A copy of the filled database, for one run."""
+    name = sql.Identifier(COPY)
+    with psycopg.connect(stage.servers.database.superuser_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy OWNER {}").format(
+                name, sql.Identifier(postgres.NAME), sql.Identifier(postgres.NAME)
+            )
+        )
+        yield stage.database_url.rsplit("/", 1)[0] + f"/{COPY}"
+        connection.execute(sql.SQL("DROP DATABASE {}").format(name))

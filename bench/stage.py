@@ -1,0 +1,61 @@
+"""What the measures run on: servers, a filled database, web servers of both sides."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bench.servers import Servers
+from bench.sums import Books
+from billing_project.embedded import postgres
+
+PRODUCT = "billing_project.settings.local"
+BARE = "bench.references.bare"
+REFERENCES = "bench.references.settings"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a run is. The goals are meant for the defaults; smaller ones show that it works."""
+
+    rounds: int = 5
+    seconds: float = 5
+    organizations: int = 10_000
+    entries: int = 5_000_000
+
+
+class Stage:
+    def __init__(self, servers: Servers, scale: Scale) -> None:
+        self.servers = servers
+        self.scale = scale
+
+    @cached_property
+    def key(self) -> str:
+        """The platform key; asking for it fills the database, once."""
+        environment = self.servers.environment(settings=REFERENCES)
+        told = self.servers.python("bench.populate", str(self.scale.organizations), environment=environment)
+        key: str = json.loads(told)["key"]
+        return key
+
+    @property
+    def database_url(self) -> str:
+        return self.servers.database.url
+
+    def books(self) -> Books:
+        return Books(self.database_url)
+
+    @staticmethod
+    def mcpctl(*arguments: str) -> list[str]:
+        """The command of operators."""
+        return [str(Path(sys.executable).with_name("mcpctl")), "billing", *arguments]
+
+    @contextlib.contextmanager
+    def web(self, settings: str, *, database: str = postgres.NAME) -> Iterator[str]:
+        """The web server of one side, ready; yields its address."""
+        with self.servers.web(self.servers.environment(settings=settings, database=database)) as address:
+            yield address
