@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ NOW = factories.at("2026-03-10 12:00:00")
 TABS = 8
 
 
-def at_once(acts: list[Callable[[], Any]]) -> list[Any]:
+def at_once(acts: Sequence[Callable[[], Any]]) -> list[Any]:
     barrier = threading.Barrier(len(acts))
 
     def run(act: Callable[[], Any]) -> Any:
@@ -70,7 +71,7 @@ def test_many_clicks_are_one_subscription() -> None:
     user = person(acme)
     sent = hidden(tab(user).get("/subscribe/trial").content.decode()) | {"accept": "yes"}
     tabs = [tab(user) for _ in range(TABS)]
-    answers = at_once([lambda each=each: each.post("/subscribe/trial", sent) for each in tabs])
+    answers = at_once([partial(each.post, "/subscribe/trial", sent) for each in tabs])
     # Whoever waited for longer than the lock's time-out is told so, on the page it came from.
     assert {answer.status_code for answer in answers} == {302}
     assert "/dashboard/acme/" in {answer.headers["Location"] for answer in answers}
@@ -83,13 +84,16 @@ def test_many_clicks_are_one_subscription() -> None:
 def test_two_tabs_with_two_plans_are_one_subscription() -> None:
     acme = stage()
     user = person(acme)
-    acts = []
+    acts: list[Callable[[], Any]] = []
+    codes: list[str] = []
     for number in range(TABS):
         code = ("trial", "free")[number % 2]
         each = tab(user)
         sent = hidden(each.get(f"/subscribe/{code}").content.decode()) | {"accept": "yes"}
-        acts.append(lambda each=each, code=code, sent=sent: (code, each.post(f"/subscribe/{code}", sent)))
-    landed = Counter(code for code, answer in at_once(acts) if answer.headers["Location"] == "/dashboard/acme/")
+        codes.append(code)
+        acts.append(partial(each.post, f"/subscribe/{code}", sent))
+    answers = zip(codes, at_once(acts), strict=True)
+    landed = Counter(code for code, answer in answers if answer.headers["Location"] == "/dashboard/acme/")
     subscription = Subscription.objects.select_related("plan").get()
     assert set(landed) == {subscription.plan.code}
     assert verify() == []
@@ -103,7 +107,7 @@ def test_many_clicks_are_one_change() -> None:
     page = first.post("/dashboard/acme/plan/preview/", {"plan": "scale"}).content.decode()
     sent = hidden(page.partition('action="/dashboard/acme/plan/change/"')[2]) | {"accept": "yes"}
     tabs = [tab(user) for _ in range(TABS)]
-    answers = at_once([lambda each=each: each.post("/dashboard/acme/plan/change/", sent) for each in tabs])
+    answers = at_once([partial(each.post, "/dashboard/acme/plan/change/", sent) for each in tabs])
     assert {answer.status_code for answer in answers} == {302}
     subscription.refresh_from_db()
     assert subscription.plan.code == "scale"
@@ -120,7 +124,7 @@ def test_many_clicks_give_credits_once() -> None:
     user.groups.add(Group.objects.get_or_create(name="finance")[0])
     sent = {"key": "race", "credits": "5", "reason": "race"}
     tabs = [tab(user) for _ in range(TABS)]
-    answers = at_once([lambda each=each: each.post("/dashboard/acme/desk/credits/", sent) for each in tabs])
+    answers = at_once([partial(each.post, "/dashboard/acme/desk/credits/", sent) for each in tabs])
     assert {answer.status_code for answer in answers} == {302}
     assert CreditEntry.objects.filter(reason="race").count() == 1
     assert verify() == []
@@ -132,7 +136,7 @@ def test_previews_beside_a_change_leave_nothing() -> None:
     onboard.subscribe(organization=acme, plan_code="team", actor=OPERATOR, now=NOW)
     tabs = [tab(user) for _ in range(TABS)]
     path = "/dashboard/acme/plan/preview/"
-    answers = at_once([lambda each=each: each.post(path, {"plan": "scale"}) for each in tabs])
+    answers = at_once([partial(each.post, path, {"plan": "scale"}) for each in tabs])
     assert 200 in {answer.status_code for answer in answers}
     assert Subscription.objects.get().plan.code == "team"
     assert PlanSpan.objects.count() == 1

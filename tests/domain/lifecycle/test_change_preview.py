@@ -18,7 +18,6 @@ from billing.accounts import actors
 from billing.accounts.actors import Actor
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
-from billing.infra.audit import AuditEntry
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.errors import BillingError
 from billing.kernel.ids import new_id
@@ -26,6 +25,7 @@ from billing.lifecycle import change_plan, onboard, renew, upsert, usage
 from billing.lifecycle.change_preview import ChangePreview, preview_change
 from billing.metering.offers import Offer
 from billing.models import (
+    AuditEntry,
     CreditEntry,
     CreditGrant,
     GrantKind,
@@ -81,8 +81,8 @@ def subscribed(plan: str, *, actor: Actor = OPERATOR, currency: str = "USD") -> 
     return onboard.subscribe(organization=organization, plan_code=plan, actor=actor, now=START)
 
 
-def everything() -> list[list[dict[str, Any]]]:
-    return [list(model._default_manager.order_by("pk").values()) for model in TABLES]
+def everything() -> list[Any]:
+    return [row for model in TABLES for row in model._default_manager.order_by("pk").values()]
 
 
 def advance_billed(subscription: Subscription) -> int:
