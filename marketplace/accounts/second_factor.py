@@ -61,7 +61,7 @@ def show(request: HttpRequest, authenticator: Authenticator) -> None:
 
 
 def has(user: User) -> bool:
-    return Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
+    return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
 
 
 def _is_code(secret: str, step: int, code: str) -> bool:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,10 +106,8 @@ def test_what_is_revoked_while_it_is_taken_up_is_one_of_both() -> None:
             organization=organization, email=user.email, role="member", actor=CLI, now=now
         )
         accepted, revoked = at_once(
-            lambda secret=secret, user=user: invitations.accept(secret=secret, user=user, now=now),
-            lambda sent=sent: invitations.revoke(
-                organization=sent.organization, invitation_id=sent.id, actor=CLI, now=now
-            ),
+            partial(invitations.accept, secret=secret, user=user, now=now),
+            partial(invitations.revoke, organization=organization, invitation_id=sent.id, actor=CLI, now=now),
         )
         is_member = Membership.objects.filter(organization=organization).exists()
         sent.refresh_from_db()

@@ -31,14 +31,14 @@ def member(organization: Organization, role: str = Role.OWNER, email: str = "ada
 
 def app(user: User) -> str:
     """An authenticator app set up for ``user``; returns its key."""
-    secret = generate_totp_secret()
+    secret: str = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret
 
 
 def code(secret: str, *, steps: int = 0) -> str:
     """What the app shows, or did or will, so many half minutes from now."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps)))
 
 
 def sign_in(client: Client, user: User, *, password: str = PASSWORD, follow: str = "") -> Any:

@@ -110,7 +110,7 @@ def test_another_account_is_not_let_in_by_it(acme: Organization) -> None:
 def test_one_that_is_good_no_more(acme: Organization, end: str, signed_in: bool) -> None:
     path, client = invited(acme), Client()
     now = timezone.now()
-    ends = {
+    ends: dict[str, dict[str, Any]] = {
         "expired": {"expires_at": now},
         "revoked": {"revoked_at": now},
         "accepted": {"accepted_at": now},

@@ -57,7 +57,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
             self.now += steps * STEP
 
         def code(self, secret: str, steps: int = 0) -> str:
-            return format_hotp_value(hotp_value(secret, int(self.now) // STEP + steps))
+            return str(format_hotp_value(hotp_value(secret, int(self.now) // STEP + steps)))
 
     standing = Clock()
     monkeypatch.setattr("allauth.mfa.totp.internal.auth.time.time", lambda: standing.now)
