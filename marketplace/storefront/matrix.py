@@ -19,12 +19,12 @@ from marketplace.storefront.looking import Look
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``mark`` is "yes" or "no" where a plan has something or not; ``text`` says how much, ``note`` what comes
-    beyond."""
+    """``mark`` is "yes" or "no" where a plan has something or not; ``text`` says how much, ``notes`` what it
+    costs and what comes beyond."""
 
     mark: str = ""
     text: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 YES, NO, NOTHING = Cell("yes"), Cell("no"), Cell()
@@ -161,5 +161,7 @@ def _entitlement(plan: PlanDocument, key: str, currency: str, shop: Shop) -> Cel
         return YES if found["enabled"] else NO
     if terms.is_shut(found):
         return NO
-    notes = (terms.credits(found), terms.beyond(found, currency, shop) if terms.goes_on(found) else "")
-    return Cell(text=terms.limit(found), note=_(", then ").join(note for note in notes if note))
+    beyond = terms.beyond(found, currency, shop) if terms.goes_on(found) else ""
+    if beyond and found["limit"] is not None:
+        beyond = _("Beyond: %(price)s") % {"price": beyond}
+    return Cell(text=terms.limit(found), notes=tuple(note for note in (terms.credits(found), beyond) if note))

@@ -210,8 +210,8 @@ def test_the_matrix_has_a_row_for_everything_that_any_plan_tells(client: Client)
     assert cells.row("Support") == ["Community forum", "Within one business day", "Within two hours"]
     assert cells.row("Instrumentation runs A run on a connected instrument") == [
         "– not included",
-        "40 a billing period $1.50 per run",
-        "1,000 a billing period $22.50 per package of 25",
+        "40 a billing period Beyond: $1.50 per run",
+        "1,000 a billing period Beyond: $22.50 per package of 25",
     ]
     assert cells.row("Express entry") == ["✓ included"] * 3
 
