@@ -24,8 +24,11 @@ from billing.kernel.errors import Conflict, Forbidden, NotFound
 from billing.models import Invitation, Membership, Organization, User
 
 GOOD_FOR = timedelta(days=7)
-# That many nobody has answered: a list of strangers, rather than colleagues.
+# That many nobody has answered: a list of strangers, rather than colleagues. And anybody can sign up and ask: what is
+# mailed in a day, in all and to one address, is no way to flood somebody.
 OPEN_MAX = 100
+DAY_MAX = 100
+DAY_SAME_MAX = 5
 
 State = Literal["open", "accepted", "revoked", "expired"]
 
@@ -37,7 +40,7 @@ class AlreadyMember(Conflict):
 
 
 class InvitationsTooMany(Conflict):
-    """Some have to be taken up or revoked first."""
+    """Some have to be taken up or revoked first, or a day has to pass."""
 
     code = "invitations_too_many"
 
@@ -71,10 +74,8 @@ def invite(*, organization: Organization, email: str, role: str, actor: Actor, n
     members.require(actor, organization, role)
     if Membership.objects.filter(organization=organization, user__email__iexact=address).exists():
         raise AlreadyMember("Whoever has this address is a member already.", field="email")
-    opened = _open(organization)
-    opened.filter(email=address).update(revoked_at=now)
-    if opened.count() >= OPEN_MAX:
-        raise InvitationsTooMany(f"There are {OPEN_MAX} invitations that nobody has taken up.")
+    _not_too_many(organization, address, now)
+    _open(organization).filter(email=address).update(revoked_at=now)
     secret = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
         organization=organization,
@@ -168,6 +169,14 @@ def state(invitation: Invitation, at: datetime) -> State:
 def digest(secret: str) -> bytes:
     """What is stored of a link's secret. Any text may be asked for."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _not_too_many(organization: Organization, address: str, now: datetime) -> None:
+    if _open(organization).exclude(email=address).count() >= OPEN_MAX:
+        raise InvitationsTooMany(f"There are {OPEN_MAX} invitations that nobody has taken up.")
+    today = Invitation.objects.filter(organization=organization, created_at__gt=now - timedelta(days=1))
+    if today.count() >= DAY_MAX or today.filter(email=address).count() >= DAY_SAME_MAX:
+        raise InvitationsTooMany("So many invitations were sent today; send this one tomorrow.")
 
 
 def _open(organization: Organization) -> QuerySet[Invitation]:

@@ -192,3 +192,19 @@ def test_so_many_and_no_more(acme: Organization, monkeypatch: pytest.MonkeyPatch
         invite(acme, "3@example.com")
     invite(acme, "2@example.com")
     assert len(invitations.list_open(acme)) == 2
+
+
+def test_nobody_is_flooded(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(invitations.DAY_SAME_MAX):
+        invite(acme)
+    with pytest.raises(invitations.InvitationsTooMany):
+        invite(acme)
+    assert len(invitations.list_open(acme)) == 1, "the last one is good still"
+    monkeypatch.setattr(invitations, "DAY_MAX", invitations.DAY_SAME_MAX + 1)
+    invite(acme, "another@example.com")
+    with pytest.raises(invitations.InvitationsTooMany):
+        invite(acme, "third@example.com")
+    # Elsewhere, and a day later, it goes on.
+    invite(factories.organization())
+    later = NOW + timedelta(days=1)
+    invitations.invite(organization=acme, email="bob@example.com", role=Role.MEMBER, actor=CLI, now=later)
