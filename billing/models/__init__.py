@@ -32,7 +32,7 @@ from billing.models.hosts import PolicyDecision, TenantBillingState
 from billing.models.infra import NEXT_POSITION, AuditEntry, IdempotentRequest, OutboxEvent
 from billing.models.invoicing import DocumentCounter, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineCharge
 from billing.models.mail import Mail, MailStatus
-from billing.models.metering import RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
+from billing.models.metering import MARKED, RefusalCount, UsageCharge, UsageEvent, UsageEventPayload, UsageWindow
 from billing.models.notifications import (
     DeliveryStatus,
     PauseReason,
@@ -72,6 +72,7 @@ from billing.models.subscriptions import (
 __all__ = [
     "DEFAULT_PRIORITY",
     "LIVE",
+    "MARKED",
     "NEXT_POSITION",
     "SERVED",
     "UNDER_WAY",

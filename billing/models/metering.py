@@ -18,6 +18,10 @@ from billing.models.subscriptions import Subscription, SubscriptionPeriod
 SUM: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
 
+# Events that bear a flag, and what became of earlier ones. The condition of an index: asked by it alone.
+MARKED = ~Q(guardrail_flags=[]) | Q(reverses__isnull=False) | Q(clears__isnull=False)
+
+
 class UsageEvent(models.Model):
     """One accepted use, a counter-event that takes it back, or the debit of one that was held. Immutable: triggers
     refuse UPDATE, DELETE and TRUNCATE, raw SQL included.
@@ -112,6 +116,12 @@ class UsageEvent(models.Model):
             models.Index(fields=["subscription", "occurred_at"], name="usage_events_by_subscription"),
             # Of counter-events alone: ordinary use does not touch it.
             models.Index(fields=["reverses"], condition=Q(reverses__isnull=False), name="usage_events_reversed"),
+            # Neither does it touch this: use that bears a flag, and what was taken back or cleared.
+            models.Index(
+                fields=["organization", "occurred_at"],
+                condition=MARKED,
+                name="usage_events_marked",
+            ),
         ]
 
     def __str__(self) -> str:

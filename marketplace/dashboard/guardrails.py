@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext as _
+
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act, Actor
 from billing.models import Organization
-from billing.reporting import guardrails
-from billing.reporting.guardrails import Row
+from billing.reporting import flagged, guardrails
+from billing.reporting.flagged import Use
 from marketplace import wording
 from marketplace.dashboard import months
 from marketplace.wording import Moment
@@ -21,7 +23,7 @@ HOLDS_SHOWN_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class UseRow:
-    """``flags`` is empty for use without one; ``is_total`` for all of a meter."""
+    """``flags`` is empty for use without one; ``is_total`` for all of a meter. ``credits`` are known of flagged use."""
 
     meter: str
     flags: tuple[str, ...]
@@ -66,7 +68,7 @@ def guardrails_page(*, organization: Organization, month: str, actor: Actor, now
     at = accounts_queries.now_for(organization, now)
     chosen = months.read(month, at=at, zone=zone)
     window = chosen.span
-    found = guardrails.report(organization, starts_at=window.starts_at, ends_at=window.ends_at)
+    found = flagged.month(organization, window)
     holds = guardrails.list_holds(organization, state="open", limit=HOLDS_SHOWN_MAX)
     return GuardrailsPage(
         month=f"{chosen.first:%B %Y}",
@@ -76,10 +78,10 @@ def guardrails_page(*, organization: Organization, month: str, actor: Actor, now
         ends_at=window.ends_at.isoformat().replace("+00:00", "Z"),
         rows=tuple(
             row
-            for total in found.totals
+            for each in found
             for row in (
-                *(_row(each, is_total=False) for each in found.rows if each.meter == total.meter),
-                _row(total, is_total=True),
+                *(_row(each.meter, flags, use, is_total=False) for flags, use in each.by_flags),
+                _row(each.meter, (), each.total, is_total=True),
             )
         ),
         holds=tuple(
@@ -96,20 +98,19 @@ def guardrails_page(*, organization: Organization, month: str, actor: Actor, now
     )
 
 
-def _row(row: Row, *, is_total: bool) -> UseRow:
-    figures = row.figures
+def _row(meter: str, flags: tuple[str, ...], use: Use, *, is_total: bool) -> UseRow:
     held = [
-        f"{wording.number(amount)} {what}"
-        for amount, what in ((figures.held_overage, "beyond"), (figures.held_credits, "credits"))
+        text % {"amount": wording.number(amount)}
+        for amount, text in ((use.held_overage, _("%(amount)s beyond")), (use.held_credits, _("%(amount)s credits")))
         if amount
     ]
     return UseRow(
-        meter=wording.name(row.meter),
-        flags=row.flags,
+        meter=wording.name(meter),
+        flags=flags,
         is_total=is_total,
-        events=f"{figures.events:,}",
-        quantity=wording.number(figures.quantity),
-        overage=wording.number(figures.overage),
-        credits=wording.number(figures.credits_due),
+        events=f"{use.events:,}",
+        quantity=wording.number(use.quantity),
+        overage=wording.number(use.overage),
+        credits="" if use.credits_due is None else wording.number(use.credits_due),
         held=", ".join(held),
     )

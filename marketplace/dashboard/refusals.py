@@ -112,7 +112,11 @@ def words_of(note: str) -> str:
     """Why, in words."""
     if note.startswith(QUOTA):
         key = note.removeprefix(QUOTA)
-        return _("A limit was used up.") if key == UNKNOWN else _("%(name)s: used up.") % {"name": wording.name(key)}
+        return (
+            _("A limit was reached.")
+            if key == UNKNOWN
+            else _("%(name)s: beyond the limit.") % {"name": wording.name(key)}
+        )
     if note.startswith(FEATURE):
         key = note.removeprefix(FEATURE)
         if key == UNKNOWN:
@@ -148,9 +152,23 @@ def _decision(decision: PolicyDecision, zone: ZoneInfo, *, may_choose: bool) -> 
         at=wording.moment(decision.decided_at, zone),
         reference=str(decision.id),
         asked=tuple(_asked(each) for each in decision.requirements),
-        reasons=tuple(words_of(note) for note in decision.notes),
+        reasons=tuple(dict.fromkeys(_why(each) for each in refused)) or tuple(map(words_of, decision.notes)),
         helps=tuple(dict.fromkeys(helps)),
     )
+
+
+def _why(requirement: Mapping[str, Any]) -> str:
+    """Why one requirement was not met, with the figures of the limit that said so."""
+    text = words_of(requirement["note"])
+    key = requirement["note"].removeprefix(QUOTA)
+    for limit in requirement["limits"]:
+        if limit["entitlement"] == key and limit["limit"] is not None:
+            words = {
+                "used": wording.number(Decimal(limit["used"]) + Decimal(limit["reserved"])),
+                "limit": wording.number(Decimal(limit["limit"])),
+            }
+            return f"{text} {_('%(used)s of %(limit)s were taken.') % words}"
+    return text
 
 
 def _asked(requirement: Mapping[str, Any]) -> str:

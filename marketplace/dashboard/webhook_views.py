@@ -53,6 +53,8 @@ def webhooks_page(request: HttpRequest, slug: str) -> HttpResponse:
         return _list(request, here, EndpointForm())
     form = EndpointForm(request.POST)
     if not form.is_valid():
+        if "key" in form.errors:
+            form.add_error(None, _("The form was not whole. Load the page again."))
         return _list(request, here, form, status=422)
     made = form.cleaned_data
     try:

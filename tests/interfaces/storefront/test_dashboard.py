@@ -120,7 +120,7 @@ def test_what_is_owed_is_for_those_who_see_money(client: Client, organization: O
 
 
 def test_past_due_says_who_can_pay(client: Client, organization: Organization) -> None:
-    Subscription.objects.filter(id=live().id).update(status=Status.PAST_DUE)
+    Subscription.objects.filter(id=live().id).update(status=Status.PAST_DUE, past_due_at=START)
     pages.sign_in(client, organization, Role.MEMBER)
     page = seen(client)
     assert "A payment is missing, and use is refused until it is made." in page
@@ -299,12 +299,12 @@ def test_a_used_up_limit_and_what_lifts_it(client: Client, organization: Organiz
         refused += not use(organization, "task_run", "1")
     pages.sign_in(client, organization, Role.MEMBER)
     page = seen(client, "refusals/")
-    assert "Tasks: used up." in page
+    assert "Tasks: beyond the limit." in page
     assert "3× last in the hour from 10 Mar 2026, 08:00" in page
     assert "Wait until 16 Mar 2026, 00:00." in page or "Buy 1 credits for" in page
     at(organization, "2026-03-16 12:00:00")
     use(organization, "task_run", "1")
-    assert "Tasks: used up." in seen(client, "refusals/")
+    assert "Tasks: beyond the limit." in seen(client, "refusals/")
 
 
 def test_what_a_plan_does_not_include_names_one_that_does(client: Client) -> None:
@@ -350,7 +350,7 @@ def test_blocked_launches_say_why_in_words(client: Client, organization: Organiz
     pages.sign_in(client, organization, Role.MEMBER)
     (row,) = pages.rows(client.get("/dashboard/acme/refusals/"), 'id="decisions"')
     assert row[1] == "Case created 900 × Task run"
-    assert row[2] == "Tasks: used up."
+    assert row[2] == "Tasks: beyond the limit. 0 of 5 were taken."
 
 
 # All of them
