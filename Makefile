@@ -38,6 +38,10 @@ ordeal: venv-dev
 bench: venv-dev
 	@$(BIN)/python -m bench $(ARGS)
 
+# Every page of an organization with a million events and a hundred thousand ledger entries, each within 300 ms.
+dashboard-at-size: venv-dev
+	@DASHBOARD_EVENTS=1000000 $(BIN)/python -m pytest -q -s tests/interfaces/storefront/test_dashboard_at_size.py $(ARGS)
+
 lint: venv-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
