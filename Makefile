@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal bench lint types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation ordeal dashboard-at-size bench lint types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
