@@ -9,6 +9,7 @@ from django.db import transaction
 from billing.accounts import actors, hands
 from billing.accounts.actors import Act, Actor
 from billing.credits import requests
+from billing.credits.operations import CreditsInvalid
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Forbidden
 from billing.lifecycle import adjust
@@ -63,7 +64,7 @@ def reject(*, request: CreditRequest, actor: Actor, reason: str, now: datetime) 
     actors.require(actor, Act.CREDITS, request.organization)
     text = reason.strip()
     if not text or len(text) > adjust.REASON_LENGTH_MAX:
-        raise adjust.CreditsInvalid(
+        raise CreditsInvalid(
             f"A reason of 1 to {adjust.REASON_LENGTH_MAX} characters is needed.", field="reason"
         )
     with transaction.atomic():
