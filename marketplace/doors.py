@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -53,7 +54,8 @@ def private_form(view: View[P]) -> View[P]:
 
 def private_act(back: str) -> Callable[[View[P]], View[P]]:
     """An act by a button, for whoever is signed in: the view returns where to go. What the engine refuses is said on
-    the page named ``back``, whose address takes ``slug`` where the act's does."""
+    the page named ``back``, whose address takes ``slug`` where the act's does. Whoever is not signed in any more comes
+    back to that page: the act's own address cannot be looked at."""
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
@@ -61,9 +63,11 @@ def private_act(back: str) -> Callable[[View[P]], View[P]]:
             place = {"slug": kwargs["slug"]} if "slug" in kwargs else {}
             # mypy cannot see that redirect takes the address's parameters by name.
             target: HttpResponseRedirect = redirect(back, **place)  # type: ignore[call-overload]
+            if not request.user.is_authenticated:
+                return redirect_to_login(target.url)
             return _or_say(request, target.url, lambda: view(request, *args, **kwargs))
 
-        return never_cache(login_required(require_POST(_refusing(answer))))
+        return never_cache(require_POST(_refusing(answer)))
 
     return decorate
 

@@ -37,7 +37,8 @@ class PortalPage:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutPage:
-    """``state`` is ``open``, ``confirmed`` (the books are told) or ``over`` (it lapsed or was left)."""
+    """``state`` is ``open``, ``confirmed`` (the books are told) or ``over`` (it lapsed or was left). ``price`` is ""
+    for a plan free of charge, whose customer puts a means of payment on file for another one."""
 
     organization: str
     plan: str
@@ -99,7 +100,7 @@ def checkout_page(token: str) -> CheckoutPage:
     return CheckoutPage(
         organization=subscription.organization.name,
         plan=plan.name,
-        price=f"{format_minor(fee, subscription.currency)} {subscription.currency}",
+        price=f"{format_minor(fee, subscription.currency)} {subscription.currency}" if fee else "",
         period=str(plan.billing_period),
         methods=tuple(METHODS.values()),
         state=_state(subscription),

@@ -215,6 +215,6 @@ def test_queries_do_not_grow(
     for _ in range(count):
         top_up(client)
     with django_assert_max_num_queries(15):
-        client.get(DESK)
+        assert client.get(DESK).status_code == 200
     with django_assert_max_num_queries(25):
-        client.post(f"{DESK}preview/")
+        assert client.post(f"{DESK}preview/").status_code == 200

@@ -271,6 +271,14 @@ def test_who_only_reads_sees_no_button(client: Client, acme: Organization, role:
     assert preview(client, "scale").status_code == 403
 
 
+@pytest.mark.parametrize("action", ["preview", "change", "cancel", "keep", "coupon", "pay"])
+def test_whoever_was_signed_out_comes_back_to_the_page(client: Client, acme: Organization, action: str) -> None:
+    subscribed(acme)
+    before = Subscription.objects.values().get()
+    assert client.post(f"{PAGE}{action}/").headers["Location"] == f"/account/login/?next={PAGE}"
+    assert Subscription.objects.values().get() == before
+
+
 def test_staff_change_at_once_and_accept_nothing(client: Client, acme: Organization) -> None:
     user = signed_in(client, None, is_staff=True, cleared_regions=["eu"])
     user.groups.add(Group.objects.get_or_create(name="finance")[0])
@@ -301,4 +309,4 @@ def test_queries_do_not_grow(
     user = signed_in(client, acme, is_staff=True, cleared_regions=["*"])
     user.groups.add(Group.objects.get_or_create(name="finance")[0])
     with django_assert_max_num_queries(15):
-        client.get(PAGE)
+        assert client.get(PAGE).status_code == 200

@@ -320,6 +320,7 @@ def test_from_a_free_plan_to_one_that_costs(client: Client, acme: Organization) 
     text = page(client)
     assert "put a means of payment on file" in text
     checkout = client.post("/subscribe/team", fields(text)).headers["Location"]
+    assert "Nothing is charged by that." in client.get(checkout).content.decode()
     client.post(checkout, {"payment_method": "card_ok"})
     assert the_subscription().status == "active"
     provider_inbox.run_due(timezone.now())
