@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -41,7 +40,7 @@ class ActForm(forms.Form):
     token = forms.UUIDField(widget=forms.HiddenInput)
 
     @classmethod
-    def starting(cls, row: Any) -> Mapping[str, Any]:
+    def starting(cls, row: Any) -> dict[str, Any]:
         """With what the form begins; ``row`` where it is for one alone."""
         return {"token": uuid4()}
 

@@ -25,13 +25,13 @@ from billing.kernel.errors import Forbidden
 from billing.models import Organization, User
 
 
-class Bounded(InfinitePaginator):
+class Bounded(InfinitePaginator):  # type: ignore[misc]  # unfold comes without types
     """Pages of a table that grows with use: never counted, and never skipped through further than a person reads."""
 
     PAGES_MAX = 200
 
     @property
-    def num_pages(self) -> int:  # type: ignore[override]  # a cached property there
+    def num_pages(self) -> int:
         return self.PAGES_MAX
 
 
@@ -169,7 +169,7 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
             "trail": trail.of_object(self.object_type, row.pk) if self.object_type else page.trail,
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/desk/object.html", context)
 
     def history_view(

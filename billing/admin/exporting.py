@@ -110,7 +110,8 @@ def _write(sheet: Any, line: int, column: int, value: Any) -> None:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         text = plain(Decimal(value))
         if len(text.strip("-").replace(".", "")) <= _DIGITS_MAX:
-            sheet.write_number(line, column, value)
+            # Fifteen digits survive as a double, to the last one.
+            sheet.write_number(line, column, float(text))
             return
     sheet.write_string(line, column, _text(value))
 

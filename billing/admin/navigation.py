@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing.admin.base import listing
+from billing.admin.base import Desk, listing
 from billing.models import (
     ApiKey,
     AuditEntry,
@@ -117,7 +117,24 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if shown:
             found.append({"title": title, "separator": True, "items": shown})
-    return found
+    return found + _of_others(request)
+
+
+def _of_others(request: HttpRequest) -> list[dict[str, Any]]:
+    """Desks that packages above this one bring, by package."""
+    ours = {model for _, items in _WORK for _, _, model, _ in items}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for model, desk in admin.site._registry.items():  # noqa: SLF001 - there is no public list of them
+        if model not in ours and isinstance(desk, Desk) and desk.has_view_permission(request):
+            options = desk.opts
+            item = {
+                "title": desk.plural or str(options.verbose_name_plural).capitalize(),
+                "icon": "storefront",
+                "link": listing(model),
+                "active": request.path.startswith(listing(model)),
+            }
+            groups.setdefault(str(options.app_config.verbose_name).capitalize(), []).append(item)
+    return [{"title": title, "separator": True, "items": items} for title, items in sorted(groups.items())]
 
 
 def _is_here(request: HttpRequest, model: type[Model], query: str) -> bool:

@@ -50,7 +50,7 @@ class OrganizationDesk(Exporting, Desk):
         "created_at": "created_at",
     }
     # Not by a path: the row is the organization itself.
-    region_column = "residency_region"  # type: ignore[assignment]  # a property elsewhere
+    region_column = "residency_region"
 
     def organization_of(self, row: Any) -> Organization:
         found: Organization = row
@@ -59,7 +59,7 @@ class OrganizationDesk(Exporting, Desk):
     def page(self, request: HttpRequest, row: Organization) -> Page:
         sees_money = may_any(request, Act.MONEY)
         picture, rest = posture.posture(row, timezone.now()), dossier.dossier(row)
-        sections = [_subscription(row, picture), _entitlements(picture), _use(picture)]
+        sections: list[parts.Pairs | parts.Table] = [_subscription(row, picture), _entitlements(picture), _use(picture)]
         if sees_money:
             sections += [_credits(picture), _ledger(picture), _invoices(row, picture), *_money(row, rest)]
         sections += [_refusals(rest)]

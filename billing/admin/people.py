@@ -43,7 +43,7 @@ class StaffForm(asking.Why):
     field_order = ("groups", "regions", "is_active", "reason")
 
     @classmethod
-    def starting(cls, row: Any) -> Mapping[str, Any]:
+    def starting(cls, row: Any) -> dict[str, Any]:
         if row is None:
             return {"token": uuid4()}
         return {
@@ -131,7 +131,8 @@ class GroupDesk(Desk):
     ordering = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(members=Count("user"))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(members=Count("user"))
 
     @admin.display(description="people", ordering="members")
     def people(self, group: Any) -> int:

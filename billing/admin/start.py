@@ -88,6 +88,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ]
         if sees_money
         else [],
+        "has_nothing": len(context["sidebar_navigation"]) == 1,
         "regions": "" if regions is None else ", ".join(sorted(regions)) or "none",
     }
 
