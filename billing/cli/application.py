@@ -45,6 +45,11 @@ COMMANDS: Mapping[str, str] = {
     "privacy": "Export or erase a person's data, forget payloads of use.",
     "verify": "Re-sum the books; silent when all is well.",
 }
+# Commands that other apps of the project bring: their configs say in ``mcpctl_commands`` which module has them.
+APP_COMMANDS: Mapping[str, str] = {
+    "partners": "Partners of the marketplace: make and list them, add members.",
+    "listings": "Partner listings: list, publish, reject, suspend, restore.",
+}
 
 
 class _Problem(NamedTuple):
@@ -95,18 +100,19 @@ class _Billing(click.Group):
     """Loads a command's module when the command is called, after Django was started for it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *APP_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.list_commands(ctx):
             return None
         environment.set_up(ctx.params.get("data") or Path(DEFAULT_DATA))
-        command: click.Command = import_module(f"billing.cli.commands.{cmd_name.replace('-', '_')}").command
+        module = f"billing.cli.commands.{cmd_name.replace('-', '_')}" if cmd_name in COMMANDS else _of_app(cmd_name)
+        command: click.Command = import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items(), *APP_COMMANDS.items()])
 
 
 @click.group(cls=_Application, name=_NAME)
@@ -134,6 +140,18 @@ def billing(data: Path) -> None:
 def main() -> NoReturn:
     """The console script."""
     mcpctl.main()
+
+
+def _of_app(name: str) -> str:
+    """The module that an app brings the command in."""
+    from django.apps import apps
+
+    found: Mapping[str, str] = {}
+    for each in apps.get_app_configs():
+        found = {**found, **getattr(each, "mcpctl_commands", {})}
+    if name not in found:
+        raise Unavailable(f"No app of this installation brings the command {name}.")
+    return found[name]
 
 
 def _problem_of(error: Exception) -> _Problem | None:

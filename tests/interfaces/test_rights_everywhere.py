@@ -295,6 +295,8 @@ ADMIN = {
     "billing/user": set[str](),
     "billing/webhookdelivery": set[str](),
     "billing/webhookendpoint": set[str](),
+    "marketplace/listing": {"marketplace"},
+    "marketplace/partner": {"marketplace"},
 }
 # Rows of the admin by the parameter that names one; the others are tried with a row that is not there.
 ADMIN_ROWS = {

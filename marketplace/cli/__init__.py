@@ -1,0 +1,1 @@
+"""The marketplace's part of ``mcpctl billing``, on the frame of ``billing.cli``."""
