@@ -131,8 +131,8 @@ class GroupDesk(Desk):
     ordering = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(members=Count("user"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(members=Count("user"))
+        return rows
 
     @admin.display(description="people", ordering="members")
     def people(self, group: Any) -> int:
