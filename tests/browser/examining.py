@@ -1,0 +1,61 @@
+"""What holds on every page in every look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from axe_playwright_python.base import AXE_SCRIPT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LOOKS = [(width, theme) for width in (1280, 360) for theme in ("light", "dark")]
+# All rules of axe-core, its best practices included. Only what it objects to is brought back.
+RUN = """
+([within, without]) => axe.run(within || document, {
+    resultTypes: ["violations"], rules: Object.fromEntries(without.map((rule) => [rule, {enabled: false}]))
+  }).then((results) => results.violations.flatMap((violation) => violation.nodes.map((node) => ({
+    rule: violation.id, target: node.target.flat().join(" "), html: node.html, why: node.failureSummary}))))
+"""
+# Colours of the other theme are drawn, and have faded in.
+SETTLED = """
+new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => Promise.allSettled(document.getAnimations().map((each) => each.finished)))
+  .then(() => true)
+"""
+WIDEST = """
+(width) => [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > width + 1)
+  .slice(0, 5).map((each) => each.tagName + "." + each.className).join(", ")
+"""
+
+
+def examine(page: Page) -> list[str]:
+    """Faults of one of our pages as it stands, in every look."""
+    faults = []
+    for width, theme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        page.evaluate(SETTLED)
+        found = wide(page, width) + violations(page)
+        headings = page.locator("h1").count()
+        if headings != 1:
+            found.append(f"{headings} h1")
+        faults += [f"{width} px, {theme}: {fault}" for fault in found]
+    return faults
+
+
+def wide(page: Page, width: int) -> list[str]:
+    """That the page, made for ``width``, scrolls sideways, and what for."""
+    shown = page.evaluate("document.documentElement.scrollWidth")
+    return [f"{shown} px wide: {page.evaluate(WIDEST, width)}"] if shown > width else []
+
+
+def violations(page: Page, *, within: str = "", without: Collection[str] = ()) -> list[str]:
+    """What axe-core finds on the page, or inside of the element ``within``; ``without`` these of its rules."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    return [
+        f"{found['rule']} at {found['target']}: {found['html'][:160]} {found['why'][:300]}"
+        for found in page.evaluate(RUN, [within, list(without)])
+    ]

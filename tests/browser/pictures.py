@@ -1,0 +1,79 @@
+"""Takes the pictures of the README: ``make pictures``. The customer lives by a clock of its own, so that its pages stay
+the same from one taking to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from billing.accounts import members
+from billing.accounts import operations as accounts_operations
+from billing.catalog import operations as catalog_operations
+from billing.catalog import parsing
+from billing.lifecycle import clock, onboard, usage
+from billing.metering.offers import Offer
+from billing.models import Role
+from tests.browser import stage
+
+if TYPE_CHECKING:
+    from tests.browser.stage import Stage
+    from tests.browser.visiting import Visitor
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+SIZE_MAX_BYTES = 200_000
+BEGAN, DAYS = datetime(2026, 3, 2, 9, tzinfo=UTC), 73
+# What a working day takes, by event.
+DAY = {"case_created": 9, "evaluation_run": 14, "document_generated": 6, "llm_context_tokens": 610_000}
+PICTURES = [
+    ("storefront", "nobody", "/"),
+    ("dashboard", "owner", "/dashboard/meadow/"),
+    ("usage", "owner", "/dashboard/meadow/usage/?meter=llm_context_tokens"),
+    ("finance", "superuser", "/admin/"),
+]
+
+
+@pytest.fixture(scope="session")
+def meadow(stage: Stage) -> None:
+    """A customer in the third month, and the shop as the product brings it."""
+    catalog = parsing.load(settings.BILLING_PLANS_FILE)
+    catalog_operations.sync(spec=catalog, actor="pictures", now=timezone.now())
+    made = accounts_operations.create_organization(
+        slug="meadow", name="Meadow Laboratory", is_sandbox=True, clock_at=BEGAN, actor=OPERATOR
+    )
+    members.set_role(organization=made, user=stage.people["owner"], role=Role.OWNER, actor=OPERATOR)
+    onboard.subscribe(organization=made, plan_code="team", actor=OPERATOR, now=BEGAN)
+    for number in range(DAYS):
+        at = BEGAN + timedelta(days=number)
+        if number:
+            clock.advance(organization=made, to=at, actor=OPERATOR)
+        if at.weekday() < 5:
+            made.refresh_from_db()
+            usage.record(
+                [
+                    # Some days are busier than others.
+                    Offer(made, meter, Decimal(quantity * (3 + number * 7 % 5) // 4), key=f"{number}:{meter}")
+                    for meter, quantity in DAY.items()
+                ],
+                now=at,
+            )
+
+
+OPERATOR = stage.OPERATOR
+
+
+@pytest.mark.parametrize(("name", "who", "path"), PICTURES, ids=lambda value: value)
+@pytest.mark.usefixtures("meadow")
+def test_take(visit: Callable[..., Visitor], name: str, who: str, path: str) -> None:
+    visitor = visit(who, width=1280, height=860)
+    visitor.open(path)
+    visitor.page.wait_for_load_state("networkidle")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    picture = visitor.page.screenshot(path=FOLDER / f"{name}.png", animations="disabled", scale="css")
+    assert len(picture) < SIZE_MAX_BYTES

@@ -1,0 +1,55 @@
+"""The desk's pages: the start page, and of each kind of row its list, one of them, and what an act asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+
+from tests.browser import examining
+
+if TYPE_CHECKING:
+    from tests.browser.stage import Stage
+    from tests.browser.visiting import Visitor
+
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label_lower)
+# What surrounds our pages is the theme's: it has no landmarks, and says the title in a heading of its own. So what we
+# write is examined, by all rules but those about a page as a whole.
+OURS, WHOLE_PAGE = "#content", ("region",)
+
+
+@pytest.mark.parametrize("who", ["superuser", "staff-finance", "staff-support", "staff-catalog", "staff-marketplace"])
+def test_the_start_page(visit: Callable[..., Visitor], who: str) -> None:
+    check(visit, "/admin/", who)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_a_list_and_one_of_its_rows(visit: Callable[..., Visitor], stage: Stage, model: type[Model]) -> None:
+    base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    check(visit, base)
+    row = model._default_manager.first()
+    if row is not None:
+        check(visit, f"{base}{row.pk}/change/")
+
+
+@pytest.mark.parametrize("act", ["issue", "credit"])
+def test_what_an_act_asks(visit: Callable[..., Visitor], stage: Stage, act: str) -> None:
+    invoice = stage.names["draft_id" if act == "issue" else "invoice_id"]
+    check(visit, f"/admin/billing/invoice/{invoice}/act/{act}/")
+
+
+def check(visit: Callable[..., Visitor], path: str, who: str = "superuser") -> None:
+    """The theme is chosen by a script when the page is loaded, so each look is a visit of its own."""
+    found = []
+    for width, theme in examining.LOOKS:
+        visitor = visit(who, width=width, dark=theme == "dark")
+        visitor.open(path)
+        visitor.page.wait_for_load_state("networkidle")
+        faults = examining.wide(visitor.page, width)
+        faults += examining.violations(visitor.page, within=OURS, without=WHOLE_PAGE)
+        found += [f"{width} px, {theme}: {each}" for each in faults]
+        visitor.page.context.close()
+    assert not found, "\n".join(found)
