@@ -60,7 +60,7 @@ def make(*, events: int, entries: int, month: datetime) -> Organization:
     subscription = onboard.subscribe(
         organization=organization, plan_code="crowd", actor=OPERATOR, now=month, starts_at=month
     )
-    (entry,) = credits_operations.grant(
+    bought = credits_operations.grant(
         account=subscription.marketplace,
         kind=GrantKind.PURCHASE,
         credits=Decimal(2 * entries),
@@ -69,7 +69,9 @@ def make(*, events: int, entries: int, month: datetime) -> Organization:
         actor=OPERATOR.name,
         reason="bought",
         now=month,
-    ).movements.all()
+    )
+    assert bought is not None
+    entry = bought.movements.get()
     period = SubscriptionPeriod.objects.get(subscription=subscription, ordinal=1)
     _copy(subscription, period, entry.grant_id, events=events, entries=entries, first_sequence=entry.sequence + 1)
     CreditGrant.objects.filter(id=entry.grant_id).update(consumed=entries, remaining=entries)
