@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from billing.lifecycle import demo
 from billing.models import AuditEntry, Invoice, User
 from billing.reporting.doctor import verify
 from tests.browser import stage
@@ -17,7 +18,7 @@ REASON = "Two days without service"
 
 
 def test_a_draft_is_reviewed_issued_and_credited(visit: Callable[..., Visitor]) -> None:
-    owner = User.objects.get(email=stage.demo.LOGIN)
+    owner = User.objects.get(email=demo.LOGIN)
     organization = stage.billed("finance-journey", owner)
     invoice = Invoice.objects.get(organization=organization)
     clerk = stage.staff("finance", "clerk@staff.example")

@@ -41,6 +41,7 @@ class Visitor:
     @property
     def text(self) -> str:
         """What the page says, blanks made one."""
+        assert self.page.locator("main, .desk").count(), self.page.content()
         return " ".join(self.page.locator("main, .desk").first.inner_text().split())
 
     def press(self, name: str) -> None:
