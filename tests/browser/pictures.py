@@ -4,6 +4,7 @@ the same from one taking to the next."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,14 +14,16 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from billing import tasks
 from billing.accounts import members
 from billing.accounts import operations as accounts_operations
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
+from billing.invoicing import operations
 from billing.lifecycle import clock, onboard, usage
 from billing.metering.offers import Offer
-from billing.models import Role
-from tests.browser import stage
+from billing.models import Invoice, Role
+from tests.browser.stage import OPERATOR, person
 
 if TYPE_CHECKING:
     from tests.browser.stage import Stage
@@ -33,21 +36,22 @@ BEGAN, DAYS = datetime(2026, 3, 2, 9, tzinfo=UTC), 73
 DAY = {"case_created": 9, "evaluation_run": 14, "document_generated": 6, "llm_context_tokens": 610_000}
 PICTURES = [
     ("storefront", "nobody", "/"),
-    ("dashboard", "owner", "/dashboard/meadow/"),
-    ("usage", "owner", "/dashboard/meadow/usage/?meter=llm_context_tokens"),
+    ("dashboard", "ada", "/dashboard/meadow/"),
+    ("usage", "ada", "/dashboard/meadow/usage/?meter=llm_context_tokens"),
     ("finance", "superuser", "/admin/"),
 ]
 
 
 @pytest.fixture(scope="session")
-def meadow(stage: Stage) -> None:
+def meadow(stage: Stage) -> Stage:
     """A customer in the third month, and the shop as the product brings it."""
     catalog = parsing.load(settings.BILLING_PLANS_FILE)
     catalog_operations.sync(spec=catalog, actor="pictures", now=timezone.now())
     made = accounts_operations.create_organization(
         slug="meadow", name="Meadow Laboratory", is_sandbox=True, clock_at=BEGAN, actor=OPERATOR
     )
-    members.set_role(organization=made, user=stage.people["owner"], role=Role.OWNER, actor=OPERATOR)
+    ada = person("ada@meadow.example")
+    members.set_role(organization=made, user=ada, role=Role.OWNER, actor=OPERATOR)
     onboard.subscribe(organization=made, plan_code="team", actor=OPERATOR, now=BEGAN)
     for number in range(DAYS):
         at = BEGAN + timedelta(days=number)
@@ -63,15 +67,24 @@ def meadow(stage: Stage) -> None:
                 ],
                 now=at,
             )
-
-
-OPERATOR = stage.OPERATOR
+    made.refresh_from_db()
+    for invoice in Invoice.objects.filter(organization=made, status="issued"):
+        operations.pay(
+            invoice=invoice, amount_minor=invoice.total_minor, reference=f"wire {invoice}", actor=OPERATOR, now=at
+        )
+    # What finance sees: customers by contract, and books that were looked at.
+    for slug in ("harbour", "orchard"):
+        customer = accounts_operations.create_organization(slug=slug, name=slug.title(), actor=OPERATOR)
+        onboard.subscribe(organization=customer, plan_code="enterprise", actor=OPERATOR, now=timezone.now())
+    tasks.verify_books()
+    return replace(stage, people={**stage.people, "ada": ada})
 
 
 @pytest.mark.parametrize(("name", "who", "path"), PICTURES, ids=lambda value: value)
-@pytest.mark.usefixtures("meadow")
-def test_take(visit: Callable[..., Visitor], name: str, who: str, path: str) -> None:
-    visitor = visit(who, width=1280, height=860)
+def test_take(visit: Callable[..., Visitor], meadow: Stage, name: str, who: str, path: str) -> None:
+    visitor = visit(width=1280, height=1240)
+    if who != "nobody":
+        visitor.is_signed_in_as(meadow.people[who])
     visitor.open(path)
     visitor.page.wait_for_load_state("networkidle")
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -172,3 +172,27 @@ def test_a_page(visit: Callable[..., Visitor], stage: Stage, row: Row) -> None:
     assert visitor.path.partition("?")[0] == row.url(stage.names).partition("?")[0], "led elsewhere"
     found = examining.examine(visitor.page)
     assert not found, "\n".join(found)
+
+
+# Pages that answer a form: who opens what, the button, and the status. Forms are sent as they are, empty ones too, as a
+# browser without their hints would.
+ANSWERS = [
+    ("owner", "/dashboard/demo-free/plan/", "Preview the change to Solo", 200),
+    ("staff-finance", "/dashboard/demo-sandbox/desk/", "Preview the open period", 200),
+    ("owner", "/dashboard/demo-sandbox/keys/", "Make the key", 422),
+    ("owner", "/dashboard/demo-sandbox/webhooks/", "Add", 422),
+    ("owner", "/partner/northwind/new", "Save as a draft", 422),
+    ("nobody", "/account/signup/", "Create account", 200),
+    ("nobody", "/account/login/", "Sign in", 200),
+]
+
+
+@pytest.mark.parametrize(("who", "path", "button", "status"), ANSWERS, ids=lambda value: str(value))
+def test_an_answer(visit: Callable[..., Visitor], who: str, path: str, button: str, status: int) -> None:
+    visitor = visit(who)
+    visitor.open(path)
+    visitor.page.evaluate("document.querySelectorAll('form').forEach((form) => { form.noValidate = true; })")
+    with visitor.watch.expecting(*([status] if status >= 400 else [])):
+        visitor.press(button)
+    found = examining.examine(visitor.page)
+    assert not found, "\n".join(found)

@@ -27,7 +27,6 @@ class Watch:
         self.problems: list[str] = []
         self._host = urlsplit(url).netloc
         self._statuses: set[int] = set()
-        self._downloads = False
         context.add_init_script(TELL_VIOLATIONS)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.problems.append(f"uncaught: {error.error}"))
@@ -44,15 +43,6 @@ class Watch:
         finally:
             self._statuses -= set(statuses)
 
-    @contextmanager
-    def downloading(self) -> Iterator[None]:
-        """Within, a navigation may become a file, which the browser calls aborted."""
-        self._downloads = True
-        try:
-            yield
-        finally:
-            self._downloads = False
-
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
             return
@@ -66,7 +56,8 @@ class Watch:
             self.problems.append(f"asked another host: {request.url}")
 
     def _failed(self, request: Request) -> None:
-        if not (self._downloads and request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
+        # So the browser calls what it gave up itself: a page that was left, or that turned out to be a file.
+        if request.failure != "net::ERR_ABORTED":
             self.problems.append(f"request failed: {request.method} {request.url}: {request.failure}")
 
     def _response(self, response: Response) -> None:
