@@ -20,6 +20,8 @@ from billing.accounts.actors import Act, Actor
 from billing.models import Organization
 from marketplace import wording
 from marketplace.doors import actor_of
+from marketplace.partners import queries as partner_queries
+from marketplace.partners import rights
 from marketplace.wording import Moment
 
 
@@ -64,12 +66,15 @@ class OrganizationChoice:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
+    """``listings_waiting`` is how many partner listings wait for a decision; None for whoever makes none."""
+
     slug: str
     name: str
     zone: str
     sandbox_at: Moment | None
     organizations: tuple[OrganizationChoice, ...]
     tabs: tuple[TabView, ...]
+    listings_waiting: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,7 @@ def frame(visit: Visit) -> Frame:
             for tab in TABS
             if any(visit.may(right) for right in tab.rights)
         ),
+        listings_waiting=partner_queries.count_waiting() if rights.reviews(visit.actor) else None,
     )
 
 

@@ -15,7 +15,7 @@ from billing.models import User
 from marketplace.models import Listing, Partner, PartnerMember, PartnerRole
 from marketplace.partners import membership, operations
 from marketplace.partners.fields import ListingText
-from marketplace.partners.transitions import Step
+from marketplace.partners.transitions import PARTNER_STEPS, Step
 from tests.support.factories import at
 
 NOW = at("2026-03-10 12:00:00")
@@ -34,14 +34,16 @@ def user(**fields: Any) -> User:
     return made
 
 
-def reviewer() -> User:
+def reviewer(*groups: str) -> User:
+    """Somebody of the staff group "marketplace", and of others."""
     made = user(is_staff=True)
-    made.groups.add(Group.objects.get_or_create(name="marketplace")[0])
+    made.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in ("marketplace", *groups)))
     return made
 
 
 def partner(slug: str = "northwind", **fields: Any) -> Partner:
-    return membership.create_partner(**{"slug": slug, "name": slug.title(), "actor": OPERATOR, "now": NOW} | fields)
+    given: dict[str, Any] = {"slug": slug, "name": slug.title(), "actor": OPERATOR, "now": NOW} | fields
+    return membership.create_partner(**given)
 
 
 def member(of: Partner, role: str = PartnerRole.EDITOR) -> User:
@@ -55,13 +57,14 @@ def actor(person: User) -> Actor:
 
 
 def listing(of: Partner, slug: str = "ledger-bridge", *, text: ListingText = TEXT, by: Actor, **fields: Any) -> Listing:
-    return operations.create(**{"partner": of, "slug": slug, "text": text, "actor": by, "now": NOW} | fields)
+    given: dict[str, Any] = {"partner": of, "slug": slug, "text": text, "actor": by, "now": NOW} | fields
+    return operations.create(**given)
 
 
 def step(row: Listing, *steps: Step, by: Actor, now: datetime = NOW, reason: str = "") -> Listing:
     """Take ``steps`` in turn; those of reviewers as the operator."""
     for each in steps:
-        who = by if each in operations.PARTNER_STEPS else OPERATOR
+        who = by if each in PARTNER_STEPS else OPERATOR
         row = operations.take(listing=row, step=each, actor=who, now=now, reason=reason)
     return row
 

@@ -1,5 +1,7 @@
 """What the database itself refuses, whoever asks it: steps that are none, and changes of evidence."""
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -23,12 +25,12 @@ def editor(northwind: Partner) -> Actor:
     return partners.actor(partners.member(northwind))
 
 
-def run(sql: str, params: list[object] | None = None) -> None:
+def run(sql: str, params: list[Any] | None = None) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, params)
 
 
-def refused(sql: str, params: list[object] | None = None) -> str:
+def refused(sql: str, params: list[Any] | None = None) -> str:
     with pytest.raises(IntegrityError) as refusal:
         run(sql, params)
     return str(refusal.value)
@@ -56,7 +58,7 @@ def test_from_a_draft_by_hand(northwind: Partner, editor: Actor, after: State) -
             suspended_reason = %s, submitted_at = %s, published_at = %s,
             published_id = CASE WHEN %s THEN latest_id END
     """
-    values: list[object] = [
+    values: list[Any] = [
         after.status.value,
         after.change.value,
         "r" if after.status is Status.SUSPENDED else "",

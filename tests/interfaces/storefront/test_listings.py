@@ -145,9 +145,9 @@ def test_text_of_all_kinds_is_inert(client: Client) -> None:
         assert "<script>alert" not in body, url
         assert "onerror" not in body.replace("onerror=alert(1)&gt;", ""), url
         assert "unsafe" not in page.headers["Content-Security-Policy"]
-    page = client.get("/listings/hostile").content.decode()
-    assert "/plans/team" in page
-    assert 'rel="nofollow noopener noreferrer ugc"' in page
+    shown_page = client.get("/listings/hostile").content.decode()
+    assert "/plans/team" in shown_page
+    assert 'rel="nofollow noopener noreferrer ugc"' in shown_page
 
 
 def test_a_plan_that_is_sold_no_more_is_no_link(client: Client, northwind: Partner, editor: Actor) -> None:

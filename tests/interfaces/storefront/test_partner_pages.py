@@ -4,13 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from billing.models import AuditEntry, User
 from marketplace.models import Listing, ListingImage, ListingRevision, Partner, PartnerMember, PartnerRole
 from marketplace.partners.transitions import Step
-from tests.support import partners
+from tests.support import factories, partners
 from tests.support.partners import OPERATOR
 from tests.support.pictures import png
 
@@ -359,3 +360,17 @@ def test_queries_do_not_grow_with_rows(
     ):
         with django_assert_max_num_queries(15):
             assert client.get(path).status_code == 200
+
+
+def test_reviewers_find_the_queue_on_a_dashboard(northwind: Partner, editor: User) -> None:
+    factories.organization(slug="acme", residency_region="eu")
+    by = partners.actor(editor)
+    partners.step(partners.listing(northwind, by=by), Step.SUBMIT, by=by)
+    both = partners.reviewer("support")
+    User.objects.filter(id=both.id).update(cleared_regions=["eu"])
+    page = signed_in(both).get("/dashboard/acme/").content.decode()
+    assert 'href="/review/"' in page
+    assert "1 waits for review" in page
+    alone = partners.user(is_staff=True, cleared_regions=["eu"])
+    alone.groups.add(Group.objects.get(name="support"))
+    assert 'href="/review/"' not in signed_in(alone).get("/dashboard/acme/").content.decode()
