@@ -10,7 +10,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-LOOKS = [(width, theme) for width in (1280, 360) for theme in ("light", "dark")]
+WIDTHS = (1280, 360)
+LOOKS = [(width, theme) for width in WIDTHS for theme in ("light", "dark")]
 # All rules of axe-core, its best practices included. Only what it objects to is brought back.
 RUN = """
 ([within, without]) => axe.run(within || document, {
