@@ -47,8 +47,7 @@ def count_live_by_plan() -> dict[str, int]:
 def list_over_limit(lowered: Sequence[Lowered], *, now: datetime) -> dict[str, list[OverLimit]]:
     """By plan code: organizations with a live subscription whose current use is above a limit that is lowered.
 
-    Use is that of the stored window of the new cadence that holds ``now``; weekly windows are only kept where an
-    entitlement asked for them, so a limit that becomes weekly finds nobody.
+    Use is that of the stored window of the new cadence that holds ``now``.
     """
     if not lowered:
         return {}

@@ -102,6 +102,8 @@ class HoldRow(msgspec.Struct, frozen=True):
 
 
 class BooksRow(msgspec.Struct, frozen=True):
+    """``products`` are those of the meters that were asked for and are declared."""
+
     organization_id: UUID
     zone: str
     clock_at: datetime | None
@@ -109,6 +111,7 @@ class BooksRow(msgspec.Struct, frozen=True):
     subscriptions: list[SubscriptionRow]
     windows: list[WindowRow]
     holds: list[HoldRow] = []
+    products: dict[str, str] = {}
 
 
 class WindowKey(NamedTuple):
@@ -187,13 +190,14 @@ class Debit(NamedTuple):
 class Account:
     """The credit account of one subscription while it is decided on."""
 
-    __slots__ = ("balance", "debits", "entries", "grants", "row", "told")
+    __slots__ = ("_by_id", "balance", "debits", "entries", "grants", "row", "told")
 
     def __init__(self, row: SubscriptionRow) -> None:
         self.row = row
         self.balance = row.credit_balance
         self.entries = row.entries
         self.grants = in_drain_order(row.grants)
+        self._by_id = {grant.id: grant for grant in self.grants}
         self.debits: list[Debit] = []
         self.told = row.told
 
@@ -210,9 +214,8 @@ class Account:
         return sum((grant.remaining for grant in self.grants if is_spendable(grant, at)), ZERO)
 
     def pay(self, shares: Iterable[Share], event_id: UUID) -> None:
-        by_id = {grant.id: grant for grant in self.grants}
         for share in shares:
-            by_id[share.grant_id].remaining -= share.credits
+            self._by_id[share.grant_id].remaining -= share.credits
             self.balance -= share.credits
             self.entries += 1
             self.debits.append(Debit(self.row.id, self.entries, share.grant_id, share.credits, self.balance, event_id))

@@ -48,8 +48,7 @@ MISSING = "billing:subscription-missing"
 RENEWING = (*SERVED, PAST_DUE)
 # Use of the time before a pause, an end or a payment that is missing may still be told.
 JUDGED = (*RENEWING, "paused", "canceled", "expired")
-# These are kept for every meter, limited or not: they are the usage counters, and the days of charts.
-ALWAYS_KEPT = (Cadence.DAILY, Cadence.MONTHLY, Cadence.NEVER, Cadence.PERIOD)
+# All are kept for every meter, whatever limits it: a plan chosen in the middle of a week finds the week's use.
 CALENDAR = (Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY, Cadence.NEVER)
 
 
@@ -98,6 +97,21 @@ class Terms(NamedTuple):
 class Accepted(NamedTuple):
     offer: Offer
     event: EventView
+    fingerprint: str
+
+
+class Stretch(NamedTuple):
+    """What offers of one meter are judged by for as long as nothing of it changes: from ``starts_at`` on, before
+    ``ends_at``. A list of a thousand is mostly of one stretch."""
+
+    starts_at: datetime
+    ends_at: datetime
+    subscription: SubscriptionRow
+    terms: Terms
+    guards: MeterGuards
+    windows: Mapping[Cadence, Window]
+    # In place of the instant itself, for use told ahead of a period that has not begun.
+    judged_at: datetime | None = None
 
 
 class Judged(NamedTuple):
@@ -132,9 +146,14 @@ class Decider:
         self.accepted: list[Accepted] = []
         self.held: list[Held] = []
         self.crossings: list[Crossing | CreditCrossing] = []
+        # The last stretch of each meter.
+        self._stretches: dict[str, Stretch] = {}
 
-    def decide(self, offer: Offer) -> Outcome:
-        """Settle one offer. Raises ``RenewalDue``; every other no is a refused or conflicting ``Outcome``."""
+    def decide(self, offer: Offer, *, is_read: bool = True) -> Outcome:
+        """Settle one offer. Raises ``RenewalDue``; every other no is a refused or conflicting ``Outcome``.
+
+        An accepted one tells the guards as they then stand unless nobody reads that (``is_read``).
+        """
         known = self.books.known.get((offer.source, offer.key))
         if known is not None:
             return self._repeat(offer, known)
@@ -143,10 +162,10 @@ class Decider:
             return Outcome(offer, "refused", None, refusal)
         at = offer.occurred_at or self.now
         subscription = self.books.subscription_at(self.catalog.product_of[offer.meter], at)
-        terms = self._terms(subscription, at) if subscription is not None else None
-        if subscription is None or terms is None:
+        stretch = self._stretch(subscription, offer.meter, at) if subscription is not None else None
+        if stretch is None:
             return Outcome(offer, "refused", None, _missing(subscription))
-        return self._admit(offer, at, subscription, terms)
+        return self._admit(offer, at, stretch, is_read=is_read)
 
     def read(self, meter: str, at: datetime) -> tuple[GuardReading, ...] | None:
         """All guards of ``meter`` as they stand; None where no subscription answers for it. Changes nothing."""
@@ -156,12 +175,37 @@ class Decider:
     def stand(self, meter: str, at: datetime) -> Standing | None:
         """What answers for ``meter`` at ``at``; None where no subscription does. Changes nothing."""
         subscription = self.books.subscription_at(self.catalog.product_of[meter], at)
-        terms = self._terms(subscription, at) if subscription is not None else None
-        if subscription is None or terms is None:
+        stretch = self._stretch(subscription, meter, at) if subscription is not None else None
+        if stretch is None:
+            return None
+        plan_id = stretch.terms.span.plan_id
+        return Standing(stretch.subscription.id, plan_id, self._readings(stretch.guards, stretch.windows))
+
+    def _stretch(self, subscription: SubscriptionRow, meter: str, at: datetime) -> Stretch | None:
+        """What ``at`` is judged by; None where nothing is owed an answer. Raises ``RenewalDue``."""
+        last = self._stretches.get(meter)
+        if last is not None and last.subscription is subscription and last.starts_at <= at < last.ends_at:
+            return last
+        terms = self._terms(subscription, at)
+        if terms is None:
             return None
         guards = self._guards(terms.span, meter)
-        windows = self._windows(subscription, meter, terms.period, guards, at)
-        return Standing(subscription.id, terms.span.plan_id, self._readings(guards, windows))
+        windows = self._windows(subscription, meter, terms.period, at)
+        if terms.judged_at != at:
+            # What it stands in is not where it lies, and that holds for no other instant.
+            return Stretch(at, at, subscription, terms, guards, windows, terms.judged_at)
+        # Days lie within weeks, months and life, so these change at no other instant.
+        day, period, span = windows[Cadence.DAILY], terms.period, terms.span
+        ends = (span.ends_at, subscription.ended_at, subscription.past_due_at)
+        stretch = self._stretches[meter] = Stretch(
+            max(day.key.starts_at, period.starts_at, span.starts_at, subscription.starts_at),
+            min(day.ends_at, period.ends_at, *(end for end in ends if end is not None)),
+            subscription,
+            terms,
+            guards,
+            windows,
+        )
+        return stretch
 
     def _repeat(self, offer: Offer, known: KnownEvent) -> Outcome:
         if known.fingerprint == offer.fingerprint().hex():
@@ -207,11 +251,10 @@ class Decider:
         return self.catalog.plan(span.plan_id, span.content_digest).guards(meter)
 
     def _windows(
-        self, subscription: SubscriptionRow, meter: str, period: PeriodRow, guards: MeterGuards, at: datetime
+        self, subscription: SubscriptionRow, meter: str, period: PeriodRow, at: datetime
     ) -> dict[Cadence, Window]:
-        cadences = dict.fromkeys((*ALWAYS_KEPT, *(guard.cadence for guard in guards.metered)))
         windows = {}
-        for cadence in cadences:
+        for cadence in Cadence:
             if cadence is Cadence.PERIOD:
                 span = Span(period.starts_at, period.ends_at)
             else:
@@ -245,24 +288,19 @@ class Decider:
         if refusal is not None:
             return Outcome(offer, "refused", None, refusal), None
         subscription = self.books.subscription_at(self.catalog.product_of[offer.meter], self.now)
-        terms = self._terms(subscription, self.now) if subscription is not None else None
-        if subscription is None or terms is None:
+        stretch = self._stretch(subscription, offer.meter, self.now) if subscription is not None else None
+        if stretch is None:
             return Outcome(offer, "refused", None, _missing(subscription)), None
-        judged = self._judge(offer, self.now, subscription, terms)
+        judged = self._judge(offer, self.now, stretch)
         if isinstance(judged, Outcome):
             return judged, None
         return Outcome(offer, "accepted", None, None, self._readings(judged.guards, judged.windows)), judged
 
-    def _admit(
-        self,
-        offer: Offer,
-        at: datetime,
-        subscription: SubscriptionRow,
-        terms: Terms,
-    ) -> Outcome:
-        judged = self._judge(offer, at, subscription, terms)
+    def _admit(self, offer: Offer, at: datetime, stretch: Stretch, *, is_read: bool) -> Outcome:
+        judged = self._judge(offer, at, stretch)
         if isinstance(judged, Outcome):
             return judged
+        terms = stretch.terms
         _, _, _, _, over, due = judged
         flags = offer.guardrail_flags
         is_held = bool(flags and (over or due)) and judged.guards.rule(flags) is Rule.HOLD
@@ -270,7 +308,7 @@ class Decider:
             judged = judged._replace(shares=[], over=ZERO, due=ZERO)
         event = EventView(
             id=new_id(),
-            subscription_id=subscription.id,
+            subscription_id=stretch.subscription.id,
             plan_id=terms.span.plan_id,
             period_id=terms.period.id,
             billed_period_id=terms.billed.id,
@@ -286,16 +324,14 @@ class Decider:
             asking = tuple(flag for flag in flags if judged.guards.rule([flag]) is Rule.HOLD)
             self.held.append(Held(event, asking, over, due))
         self._book(offer, event, judged)
-        readings = self._readings(judged.guards, judged.windows)
+        readings = self._readings(judged.guards, judged.windows) if is_read else ()
         return Outcome(offer, "accepted", event, None, readings, bills_closed=terms.billed.closed_at is not None)
 
-    def _judge(self, offer: Offer, at: datetime, subscription: SubscriptionRow, terms: Terms) -> Judged | Outcome:
+    def _judge(self, offer: Offer, at: datetime, stretch: Stretch) -> Judged | Outcome:
         """What counting ``offer`` takes, or its refusal. Changes nothing."""
-        judged_at, period, span, _ = terms
-        guards = self._guards(span, offer.meter)
-        windows = self._windows(subscription, offer.meter, period, guards, at)
+        guards, windows = stretch.guards, stretch.windows
         # A trial gives no credit: what would become overage is refused instead.
-        blocks_all = period.kind == "trial"
+        blocks_all = stretch.terms.period.kind == "trial"
         refusal = _first_refusal(guards, windows, offer.quantity, blocks_all)
         if refusal is not None:
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
@@ -309,9 +345,9 @@ class Decider:
                 "The quantity costs more credits than can be counted.",
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        account = self.books.accounts[subscription.id]
+        account = self.books.accounts[stretch.subscription.id]
         payable = account.payable(self.books.held_credits())
-        shares, deficit = allocate(payable, credits=due, at=judged_at)
+        shares, deficit = allocate(payable, credits=due, at=stretch.judged_at or at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
                 "insufficient_credits",
@@ -325,8 +361,9 @@ class Decider:
 
     def _book(self, offer: Offer, event: EventView, judged: Judged) -> None:
         guards, windows, account, shares, _, _ = judged
+        limited = [guard for guard in guards.metered if guard.limit is not None]
         # What was taken back and is used again crosses no line anew.
-        before = {cadence: window.reached for cadence, window in windows.items()}
+        before = {guard.cadence: windows[guard.cadence].reached for guard in limited}
         for window in windows.values():
             window.add(event.quantity, event.overage)
         account.pay(shares, event.id)
@@ -336,7 +373,7 @@ class Decider:
             )
             charge.overage += event.overage
             charge.credit_deficit += event.credit_deficit
-        for guard in guards.metered:
+        for guard in limited:
             window = windows[guard.cadence]
             for percent in quotas.crossed(before=before[guard.cadence], after=window.taken, limit=guard.limit):
                 self.crossings.append(
@@ -355,7 +392,7 @@ class Decider:
             self._notice(account)
         fingerprint = offer.fingerprint().hex()
         self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
-        self.accepted.append(Accepted(offer, event))
+        self.accepted.append(Accepted(offer, event, fingerprint))
 
     def _notice(self, account: Account) -> None:
         """Tell of credits that got low or out, each once. By what could pay now: what use told late could not have

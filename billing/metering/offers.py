@@ -134,7 +134,10 @@ class Refusal(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one offer. ``event`` is set if it is accepted or a duplicate, ``refusal`` otherwise."""
+    """What became of one offer. ``event`` is set if it is accepted or a duplicate, ``refusal`` otherwise.
+
+    ``guards`` tells how all guards stand after it: where it was refused, or offered alone.
+    """
 
     offer: Offer
     status: Status

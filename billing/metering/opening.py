@@ -28,9 +28,16 @@ def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict
     if moved:
         clocks |= moved
         books |= store.load({key: offers_of[key] for key in moved}, clocks)
-    catalog = Catalog(catalog_queries.products_by_meter(), catalog_queries.compiled_plan)
     low_percent = settings.BILLING_CREDITS_LOW_PERCENT
-    return {key: Decider(books[key], catalog, clocks[key].now, low_percent=low_percent) for key in offers_of}
+    return {
+        key: Decider(
+            books[key],
+            Catalog(books[key].row.products, catalog_queries.compiled_plan),
+            clocks[key].now,
+            low_percent=low_percent,
+        )
+        for key in offers_of
+    }
 
 
 def _clock(books: Books, now: datetime) -> Clock:

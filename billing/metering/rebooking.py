@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import F
 
-from billing.catalog import queries as catalog_queries
 from billing.kernel.decimals import ZERO
 from billing.kernel.errors import InvariantViolation
-from billing.metering.decisions import ALWAYS_KEPT, SERVED, RenewalDue
+from billing.kernel.periods import Cadence
+from billing.metering.decisions import SERVED, RenewalDue
 from billing.models import SubscriptionPeriod, UsageCharge, UsageEvent
 
-# The windows that recording put the event into: by its plan's cadences and its instant, its billing period by its own
+# The windows that recording put the event into: one of every cadence, by its instant, its billing period by its own
 # bounds. Before anything is taken from a window, the most that stood in it is kept: what all subscriptions that share a
 # calendar stretch have in it.
 _MOVE = """
@@ -29,7 +29,7 @@ _MOVE = """
                 AND shared.cadence = touched.cadence AND shared.starts_at = touched.starts_at
                 AND (touched.cadence <> 'billing_period' OR shared.subscription_id = touched.subscription_id))
     WHERE touched.organization_id = %(organization)s AND touched.meter = %(meter)s
-        AND touched.subscription_id = %(subscription)s AND touched.cadence = ANY(%(cadences)s)
+        AND touched.subscription_id = %(subscription)s
         AND CASE touched.cadence WHEN 'billing_period' THEN touched.starts_at = %(period_starts_at)s
             ELSE touched.starts_at <= %(at)s AND touched.ends_at > %(at)s END
 """
@@ -52,8 +52,6 @@ def find_open_period(event: UsageEvent, *, since: SubscriptionPeriod) -> Subscri
 
 def move_windows(event: UsageEvent, *, quantity: Decimal, overage: Decimal) -> None:
     """Add one more event of these figures, below zero or not, to the windows that ``event`` stands in."""
-    guards = catalog_queries.compiled_plan(event.plan_id).guards(event.meter_id)
-    cadences = {cadence.value for cadence in (*ALWAYS_KEPT, *(guard.cadence for guard in guards.metered))}
     with connection.cursor() as cursor:
         cursor.execute(
             _MOVE,
@@ -63,13 +61,12 @@ def move_windows(event: UsageEvent, *, quantity: Decimal, overage: Decimal) -> N
                 "organization": event.organization_id,
                 "subscription": event.subscription_id,
                 "meter": event.meter_id,
-                "cadences": sorted(cadences),
                 "period_starts_at": event.period.starts_at,
                 "at": event.occurred_at,
             },
         )
-        if cursor.rowcount != len(cadences):
-            raise InvariantViolation(f"event {event.id} stands in {cursor.rowcount} windows, not {len(cadences)}")
+        if cursor.rowcount != len(Cadence):
+            raise InvariantViolation(f"event {event.id} stands in {cursor.rowcount} windows, not {len(Cadence)}")
 
 
 def add_charge(event: UsageEvent, billed_id: UUID, *, overage: Decimal, credit_deficit: Decimal) -> None:

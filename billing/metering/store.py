@@ -31,6 +31,9 @@ SELECT json_build_object(
     'organization_id', asked.organization_id,
     'zone', organization.zone,
     'clock_at', organization.clock_at,
+    'products', coalesce((
+        SELECT json_object_agg(meter.code, meter.product) FROM billing_meters meter
+        WHERE meter.code IN (SELECT jsonb_array_elements_text(asked.meters))), '{}'),
     'known', coalesce((
         SELECT json_agg(json_build_object(
             'source', event.source, 'key', event.key, 'fingerprint', encode(event.fingerprint, 'hex'),
@@ -261,8 +264,7 @@ def write(deciders: Collection[Decider]) -> None:
 
 def _collect(decider: Decider, document: dict[str, list[Any]]) -> None:
     organization_id = decider.books.row.organization_id
-    for offer, event in decider.accepted:
-        known = decider.books.known[offer.source, offer.key]
+    for offer, event, fingerprint in decider.accepted:
         document["events"].append(
             {
                 **msgspec.structs.asdict(event),
@@ -270,8 +272,8 @@ def _collect(decider: Decider, document: dict[str, list[Any]]) -> None:
                 "service": offer.service,
                 "source": offer.source,
                 "key": offer.key,
-                "fingerprint": known.fingerprint,
-                "guardrail_flags": list(offer.guardrail_flags),
+                "fingerprint": fingerprint,
+                "guardrail_flags": offer.guardrail_flags,
             }
         )
         if offer.payload is not None:

@@ -145,7 +145,7 @@ class UsageEventPayload(models.Model):
 class UsageWindow(models.Model):
     """Consumption of one subscription and meter in one window: ``used`` = Σ quantity, ``overage`` = Σ overage.
 
-    Daily, monthly, lifetime and billing-period windows are kept for every meter; weekly ones where an entitlement asks.
+    Windows of every cadence are kept for every meter, whatever limits it.
     What earlier subscriptions of the organization used in the same window is added when read, never copied.
     """
 

@@ -197,7 +197,7 @@ def test_coming_back_frees_no_lifetime_quota_and_loses_no_purchase(organization:
     assert (balance(first), balance(second)) == (0, 7)
     outcomes = usage.record([Offer(organization, "case_created", Decimal(1), key) for key in ("b", "c")], now=NOW)
     assert [outcome.status for outcome in outcomes] == ["accepted", "refused"]
-    assert outcomes[0].guards[0].used == 3
+    assert outcomes[1].guards[0].used == 3
     assert verify() == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from billing.accounts import actors
-from billing.lifecycle import onboard, usage
+from billing.lifecycle import change_plan, onboard, usage
 from billing.metering import queries
 from billing.metering.offers import Offer, Outcome
 from billing.models import (
@@ -49,12 +49,32 @@ def statuses(outcomes: list[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def test_it_counts_in_the_day_the_month_the_period_and_for_life() -> None:
+def test_it_counts_in_the_day_the_week_the_month_the_period_and_for_life() -> None:
     organization = tenant("free")
     (outcome,) = record(offer(organization, "case_created"))
     assert outcome.status == "accepted"
     windows = {w.cadence: w.used for w in UsageWindow.objects.filter(organization=organization)}
-    assert windows == {"daily": 1, "monthly": 1, "never": 1, "billing_period": 1}
+    assert windows == {"daily": 1, "weekly": 1, "monthly": 1, "never": 1, "billing_period": 1}
+    assert verify() == []
+
+
+CADENCES = """
+default_plan: often
+events: {run: [runs]}
+plans:
+  often: {name: Often, entitlements: {runs: {limit: 100, cadence: never}}}
+  seldom: {name: Seldom, entitlements: {runs: {limit: 5, cadence: CADENCE}}}
+"""
+
+
+@pytest.mark.parametrize("cadence", ["daily", "weekly", "monthly", "never"])
+def test_a_plan_chosen_in_the_middle_of_a_window_finds_what_was_used_in_it(cadence: str) -> None:
+    catalogs.sync(CADENCES.replace("CADENCE", cadence))
+    organization = factories.sandbox(clock_at=NOW)
+    subscription = onboard.subscribe(organization=organization, plan_code="often", actor=OPERATOR, now=NOW)
+    assert statuses(record(offer(organization, "run", "4", key="before"))) == ["accepted"]
+    change_plan.change_now(subscription=subscription, plan_code="seldom", actor=OPERATOR, now=NOW)
+    assert statuses(record(*(offer(organization, "run", key=str(n)) for n in range(2)))) == ["accepted", "refused"]
     assert verify() == []
 
 

@@ -110,7 +110,7 @@ def test_all_of_an_event_leaves_every_window_as_before(use: Use) -> None:
     assert figures(undone.event) == (-900, -200, -7, -7)
     assert (undone.is_left, undone.credits_returned, undone.is_duplicate) == (0, 7, False)
     assert windows("tokens") == before
-    assert set(before) == {"daily", "monthly", "never", "billing_period"}
+    assert set(before) == {"daily", "weekly", "monthly", "never", "billing_period"}
     assert remaining() == [7]
     assert UsageCharge.objects.get().overage == 0
     assert verify() == []
