@@ -50,8 +50,9 @@ def redeem(*, subscription: Subscription, code: str, actor: Actor, now: datetime
     """Give a subscription a coupon's discount, from the running period on (the first regular one, in a trial).
 
     It counts for whatever that period and the next ones come to before tax, whenever they are billed. Redeeming the
-    coupon that it has already changes nothing. Raises ``CouponNotFound``, ``CouponNotRedeemable``, ``CouponUsed``,
-    ``CouponExceedsFee``, ``DiscountPresent``, ``IllegalTransition`` for a subscription that has ended.
+    coupon that is in force already changes nothing; one that had its time is ``CouponUsed``. Raises
+    ``CouponNotFound``, ``CouponNotRedeemable``, ``CouponUsed``, ``CouponExceedsFee``, ``DiscountPresent``,
+    ``IllegalTransition`` for a subscription that has ended.
     """
     actors.require(actor, Act.SUBSCRIBE, subscription.organization)
     with transaction.atomic():
@@ -59,13 +60,14 @@ def redeem(*, subscription: Subscription, code: str, actor: Actor, now: datetime
         if current.status not in LIVE:
             raise transitions.IllegalTransition("This subscription has ended.")
         coupon = coupons.lock(code)
+        ordinal = _ordinal(current, now)
         known = SubscriptionDiscount.objects.filter(organization=current.organization, coupon=coupon).first()
         if known is not None:
-            if known.subscription_id == current.id and known.removed_at is None:
+            is_over = known.until_ordinal is not None and known.until_ordinal < ordinal
+            if known.subscription_id == current.id and known.removed_at is None and not is_over:
                 return known
             raise CouponUsed(f"{coupon.code} was redeemed by this organization before.", field="coupon")
         _check(coupon, current, now)
-        ordinal = _ordinal(current, now)
         if _in_force(current, ordinal).exists():
             raise DiscountPresent("Another coupon is in force: remove it first.")
         coupon.redemptions += 1

@@ -123,6 +123,18 @@ def test_once_per_organization_and_one_at_a_time(acme: Organization) -> None:
         redeemed(again, "SPRING", at("2026-04-01"))
 
 
+def test_a_coupon_that_had_its_time_is_not_taken_for_one_in_force(acme: Organization) -> None:
+    subscription = joined(acme)
+    made(periods=1)
+    redeemed(subscription)
+    to(acme, "2026-03-31")
+    redeemed(subscription, now=at("2026-03-31"))
+    to(acme, "2026-04-01")
+    with pytest.raises(CouponUsed):
+        redeemed(subscription, now=at("2026-04-01"))
+    assert len(discounts.list_discounts(subscription)) == 1
+
+
 def test_redeemed_as_often_as_it_may_be(acme: Organization) -> None:
     made(redemptions_max=1)
     redeemed(joined(acme))
