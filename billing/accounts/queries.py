@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from billing.accounts import actors, fields, tokens
+from billing.infra import statements
 from billing.kernel import ids
 from billing.kernel.errors import NotFound
 from billing.models import ApiKey, Organization
@@ -27,8 +27,9 @@ def find_organization(reference: str) -> Organization | None:
     if not fields.is_reference(reference):
         return None
     given = ids.parse_uuid(reference)
-    named = Q(slug=reference) | Q(external_id=reference)
-    found = list(Organization.objects.filter(named if given is None else named | Q(id=given)))
+    found = statements.fetch_rows(
+        Organization, "own.slug = %s OR own.external_id = %s OR own.id = %s", [reference, reference, given]
+    )
     return min(found, key=lambda each: _rank(each, reference, given), default=None)
 
 
@@ -36,9 +37,13 @@ def find_organizations(references: Collection[str]) -> dict[str, Organization]:
     """As ``find_organization`` for many references in one query; those that name nobody are left out."""
     texts = {reference for reference in references if fields.is_reference(reference)}
     given = {text: parsed for text in texts if (parsed := ids.parse_uuid(text)) is not None}
-    named = Q(slug__in=texts) | Q(external_id__in=texts) | Q(id__in=given.values())
+    named = [list(texts), list(texts), list(given.values())]
     by_name: dict[str | UUID, Organization] = {}
-    for organization in Organization.objects.filter(named):
+    for organization in statements.fetch_rows(
+        Organization,
+        "own.slug = ANY(%s::text[]) OR own.external_id = ANY(%s::text[]) OR own.id = ANY(%s::uuid[])",
+        named,
+    ):
         if organization.external_id:
             by_name.setdefault(organization.external_id, organization)
         by_name |= {organization.slug: organization, organization.id: organization}
@@ -81,8 +86,8 @@ def find_key(secret: str, at: datetime) -> ApiKey | None:
     """
     if not tokens.is_well_formed(secret):
         return None
-    key = ApiKey.objects.select_related("organization").filter(digest=tokens.digest(secret)).first()
-    return key if key is not None and key.is_usable_at(at) else None
+    found = statements.fetch_rows(ApiKey, "own.digest = %s", [tokens.digest(secret)], beside="organization")
+    return found[0] if found and found[0].is_usable_at(at) else None
 
 
 def get_key(organization: Organization, key_id: UUID) -> ApiKey:

@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from psycopg import errors as pg_errors
 
+from billing.infra import statements
 from billing.kernel.errors import Busy, InvariantViolation
 
 # The two-integer form of advisory locks is a key space of its own, apart from the organizations'.
@@ -65,8 +66,8 @@ def _take(sql: str, params: list[Any]) -> None:
     connection = connections[DEFAULT_DB_ALIAS]
     if not connection.in_atomic_block:
         raise InvariantViolation("a lock outside a transaction would be released at once")
-    with busy_on_timeout(), connection.cursor() as cursor:
-        cursor.execute(sql, params)
+    with busy_on_timeout():
+        statements.fetch_all(sql, params)
 
 
 @contextmanager

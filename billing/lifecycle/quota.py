@@ -16,7 +16,8 @@ from billing.kernel.periods import LIFETIME
 from billing.lifecycle import remedies, usage
 from billing.metering import decisions, flaws
 from billing.metering.offers import GuardReading, Offer, Outcome, Refusal
-from billing.models import SERVED, Organization, Status, Subscription
+from billing.models import Organization, Status, Subscription
+from billing.subscriptions import queries as subscriptions_queries
 
 
 class UsageInvalid(Invalid):
@@ -171,12 +172,8 @@ def _quantity(quantity: Decimal) -> Decimal:
 
 def find_meter_of(organization: Organization, key: str, *, record_usage: bool) -> str | BillingQuotaOutcome:
     """The event that entitlement ``key`` guards, or the answer where the entitlement alone decides."""
-    plans = [
-        catalog_queries.compiled_plan(plan_id)
-        for plan_id in Subscription.objects.filter(organization=organization, status__in=SERVED)
-        .order_by("product")
-        .values_list("plan_id", flat=True)
-    ]
+    served = subscriptions_queries.list_served_versions(organization)
+    plans = [catalog_queries.compiled_plan(plan_id, content_digest) for plan_id, content_digest in served]
     if not plans:
         return _unserved(organization, key)
     plan = next((each for each in plans if key in each.meters_by_key), None)

@@ -10,6 +10,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Least
 
 from billing.catalog import queries as catalog_queries
+from billing.infra import statements
 from billing.kernel.errors import NotFound
 from billing.kernel.periods import Span, floor_second
 from billing.models import LIVE, SERVED, Organization, PlanSpan, Subscription, SubscriptionPeriod, UsageEvent
@@ -35,6 +36,20 @@ def get_subscription(subscription_id: UUID) -> Subscription:
     if subscription is None:
         raise SubscriptionNotFound("No such subscription.")
     return subscription
+
+
+_SERVED_VERSIONS = """
+SELECT subscription.plan_id, plan.content_digest
+FROM organization_subscriptions subscription JOIN billing_plans plan ON plan.id = subscription.plan_id
+WHERE subscription.organization_id = %s AND subscription.status = ANY(%s::text[])
+ORDER BY subscription.product
+"""
+
+
+def list_served_versions(organization: Organization) -> list[tuple[UUID, str]]:
+    """Plan versions that serve the organization now, one for each product, with their content's digest."""
+    served = [status.value for status in SERVED]
+    return [(plan_id, digest) for plan_id, digest in statements.fetch_all(_SERVED_VERSIONS, [organization.id, served])]
 
 
 def find_live(organization: Organization, product: str = DEFAULT_PRODUCT) -> Subscription | None:
