@@ -11,7 +11,7 @@ from billing.models import Organization
 
 ACME = Organization(id=uuid4(), slug="acme", residency_region="eu")
 OTHER = Organization(id=uuid4(), slug="other", residency_region="us")
-CUSTOMER_ACTS = {"read", "money", "usage", "subscribe", "preview", "keys", "webhooks"}
+CUSTOMER_ACTS = {"read", "money", "usage", "subscribe", "preview", "keys", "webhooks", "members"}
 FINANCE_ACTS = {"read", "money", "preview", "subscribe", "subscriptions", "credits", "invoices"}
 
 
