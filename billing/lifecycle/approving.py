@@ -64,9 +64,7 @@ def reject(*, request: CreditRequest, actor: Actor, reason: str, now: datetime) 
     actors.require(actor, Act.CREDITS, request.organization)
     text = reason.strip()
     if not text or len(text) > adjust.REASON_LENGTH_MAX:
-        raise CreditsInvalid(
-            f"A reason of 1 to {adjust.REASON_LENGTH_MAX} characters is needed.", field="reason"
-        )
+        raise CreditsInvalid(f"A reason of 1 to {adjust.REASON_LENGTH_MAX} characters is needed.", field="reason")
     with transaction.atomic():
         locks.lock_organization(request.organization_id)
         stored = _waiting(request, now)

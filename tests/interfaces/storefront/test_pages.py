@@ -118,7 +118,8 @@ def test_plans_show_what_the_api_shows(client: Client, plan: Plan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "shown"), [("JPY", "¥7,500"), ("jpy", "¥7,500"), ("XXX", "$49.00"), ("<b>", "$49.00"), ("\x00", "$49.00")]
+    ("currency", "shown"),
+    [("JPY", "¥7,500"), ("jpy", "¥7,500"), ("XXX", "$49.00"), ("<b>", "$49.00"), ("\x00", "$49.00")],
 )
 def test_prices_in_a_currency(client: Client, plan: Plan, currency: str, shown: str) -> None:
     assert f"<strong>{shown}</strong>" in text(client.get("/", {"currency": currency}))
