@@ -16,6 +16,7 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.catalog import queries as catalog_queries
 from billing.catalog.queries import PlanRetired
+from billing.infra import locks
 from billing.kernel import ids
 from billing.kernel.errors import Conflict
 from billing.lifecycle import onboard, sla, upsert
@@ -130,6 +131,8 @@ def _as_seen(order: Order) -> Iterator[None]:
     """The plan stays what it is until the transaction ends, and that is what was looked at."""
     try:
         with transaction.atomic():
+            # Before the plan, as everybody who writes to an organization's books.
+            locks.lock_organization(order.organization.id)
             plan = catalog_queries.get_plan(order.plan_code)
             is_operator = actors.may(order.actor, Act.SUBSCRIPTIONS, order.organization)
             if not plan.is_on_sale and not is_operator:
