@@ -22,7 +22,10 @@ def module_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
 
 
 @pytest.fixture
-def world(module_world: World, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    if request.node.get_closest_marker("django_db"):
+        pytest.fail("world brings its own transaction: with the mark django_db tests that follow lose theirs.")
+    module_world: World = request.getfixturevalue("module_world")
     with django_db_blocker.unblock(), transaction.atomic():
         yield module_world
         transaction.set_rollback(True)

@@ -11,8 +11,6 @@ from billing.accounts.actors import SCOPES
 from billing.models import CreditRequest
 from tests.support.api import CLI, Answer, Api, World, balance
 
-pytestmark = pytest.mark.django_db
-
 
 @pytest.fixture(autouse=True)
 def limit(settings: Settings) -> None:
