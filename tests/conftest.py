@@ -1,11 +1,12 @@
 """Fixtures for everybody. ``db`` (or the mark ``django_db``) rolls back; ``real_db`` is a database of one's own."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -60,6 +61,9 @@ def cache_of_this_worker(redis_url: str) -> None:
     settings.REDIS_URL = redis_url
     settings.CELERY_BROKER_URL = redis_url
     settings.CACHES["default"]["LOCATION"] = redis_url
+    # A connection that was made while the tests were collected is to the first database, which all would share.
+    with contextlib.suppress(AttributeError):
+        del caches["default"]
 
 
 @pytest.fixture(autouse=True)
