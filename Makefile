@@ -20,7 +20,7 @@ test: venv-dev
 # Every page and the journeys of customers, finance and partners in a real Chromium. Skips where there is none;
 # BROWSER=required fails instead.
 browser: venv-browser
-	@$(BIN)/python -m pytest -n 2 tests/browser $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --timeout 150 tests/browser $(ARGS)
 
 # The pictures of the README, taken anew.
 pictures: venv-browser

@@ -14,16 +14,21 @@ WIDTHS = (1280, 360)
 LOOKS = [(width, theme) for width in WIDTHS for theme in ("light", "dark")]
 # All rules of axe-core, its best practices included. Only what it objects to is brought back.
 RUN = """
-([within, without]) => axe.run(within || document, {
+([within, without]) => Promise.race([
+  new Promise((_, give_up) => setTimeout(() => give_up(new Error("axe did not come to an end")), 60000)),
+  axe.run(within || document, {
     resultTypes: ["violations"], rules: Object.fromEntries(without.map((rule) => [rule, {enabled: false}]))
   }).then((results) => results.violations.flatMap((violation) => violation.nodes.map((node) => ({
     rule: violation.id, target: node.target.flat().join(" "), html: node.html, why: node.failureSummary}))))
+])
 """
-# Colours of the other theme are drawn, and have faded in.
+# Colours of the other theme are drawn, and have faded in. A browser that draws no frames is not waited for.
 SETTLED = """
-new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
-  .then(() => Promise.allSettled(document.getAnimations().map((each) => each.finished)))
-  .then(() => true)
+Promise.race([
+  new Promise((done) => setTimeout(done, 5000)),
+  new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    .then(() => Promise.allSettled(document.getAnimations().map((each) => each.finished)))
+]).then(() => true)
 """
 WIDEST = """
 (width) => [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > width + 1)
