@@ -15,6 +15,7 @@ from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery, TimeKey
 from billing.api.problems import invalid_field
 from billing.api.wire import Id, Instant, Nothing, Request
+from billing.infra import client_address
 from billing.kernel import ids
 from billing.lifecycle import cancel, change_preview, onboard, sla
 from billing.models import Subscription
@@ -301,7 +302,7 @@ def answer(call: Call[object, object], subscription: Subscription, *, status: in
 
 
 def _accepted(call: Call[object, object], accepted: AcceptSla | None) -> sla.Acceptance | None:
-    return None if accepted is None else sla.Acceptance(accepted.version, call.request.META.get("REMOTE_ADDR", ""))
+    return None if accepted is None else sla.Acceptance(accepted.version, client_address.of(call.request.META))
 
 
 def _etag(subscription: Subscription) -> Mapping[str, str]:

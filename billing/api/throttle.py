@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from redis.exceptions import RedisError
 
 from billing.api.problems import Refused
+from billing.infra import client_address
 
 WINDOW_SECONDS = 60
 
@@ -16,10 +17,9 @@ WINDOW_SECONDS = 60
 def count_failure(request: HttpRequest, what: str, *, limit: int) -> None:
     """Count one failure of the caller's address; beyond ``limit`` in a minute it raises ``Refused`` 429.
 
-    The address is the connection's: what ``X-Forwarded-For`` says, anybody can write. Only failures are counted, so
-    whoever succeeds is never held up, from whatever address.
+    Only failures are counted, so whoever succeeds is never held up, from whatever address.
     """
-    key = f"failures:{what}:{request.META.get('REMOTE_ADDR', '')}"
+    key = f"failures:{what}:{client_address.of(request.META)}"
     failures = 0
     with contextlib.suppress(RedisError, ValueError, OSError):
         cache.add(key, 0, WINDOW_SECONDS)

@@ -45,7 +45,7 @@ ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 # Guesses, counted in the cache: per address of the network, and per account, whose right password is then refused too.
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 # How many proxies of one's own stand before the server. What X-Forwarded-For says beyond those, anybody can write.
-ALLAUTH_TRUSTED_PROXY_COUNT = env.int("BILLING_TRUSTED_PROXIES", default=0)
+BILLING_TRUSTED_PROXIES = env.int("BILLING_TRUSTED_PROXIES", default=0)
 
 MFA_ADAPTER = "marketplace.accounts.adapter.SecondFactorAdapter"
 MFA_FORMS = {

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from billing.accounts.actors import Actor
+from billing.infra import client_address
 from billing.kernel.errors import Invalid
 from billing.lifecycle import sla
 from billing.models import Organization, Plan, PricingPlan
@@ -95,4 +96,4 @@ def read(request: HttpRequest, *, actor: Actor, organization: Organization) -> s
     version = typed(request, "terms")[:40]
     if version and typed(request, "accept") != "yes":
         raise TermsNotAccepted(_("Read the terms and accept them first."), field="accept")
-    return sla.Acceptance(version=version, address=request.META.get("REMOTE_ADDR", ""))
+    return sla.Acceptance(version=version, address=client_address.of(request.META))

@@ -99,7 +99,7 @@ def test_one_place_trying_many_accounts_is_stopped() -> None:
 @pytest.mark.parametrize(("proxies", "is_stopped"), [(0, True), (1, False)])
 def test_where_one_is_cannot_be_forged(settings: Settings, proxies: int, is_stopped: bool) -> None:
     """Without a proxy of ours the header is the visitor's own words; with one, its last entry is the proxy's."""
-    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    settings.BILLING_TRUSTED_PROXIES = proxies
     for number in range(10):
         guess(1, f"p{number}@example.com", HTTP_X_FORWARDED_FOR=f"198.51.100.{number}")
     answer = guess(1, "p11@example.com", HTTP_X_FORWARDED_FOR="198.51.100.11")[0]

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
 
 from billing.accounts import actors
 from billing.accounts import operations as accounts_operations
@@ -111,6 +112,19 @@ def test_terms_are_shown_and_inert(client: Client, acme: Organization) -> None:
     assert "alert(1)</script>" not in text
     assert 'name="accept" value="yes"' in text
     assert 'name="accept"' not in page(client, "free")
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [(0, "127.0.0.1"), (1, "203.0.113.7")])
+def test_an_acceptance_from_behind_a_proxy(
+    client: Client, acme: Organization, settings: SettingsWrapper, proxies: int, expected: str
+) -> None:
+    settings.BILLING_TRUSTED_PROXIES = proxies
+    signed_in(client, acme)
+    client.defaults["HTTP_X_FORWARDED_FOR"] = "198.51.100.1, 203.0.113.7"
+    send(client)
+    kept = the_subscription().marketplace.sla_acceptance
+    assert kept is not None
+    assert kept["from"] == expected
 
 
 def test_a_paid_plan_by_way_of_the_provider(client: Client, acme: Organization) -> None:
