@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from billing.accounts import actors
 from billing.accounts import operations as accounts_operations
@@ -116,7 +116,7 @@ def test_terms_are_shown_and_inert(client: Client, acme: Organization) -> None:
 
 @pytest.mark.parametrize(("proxies", "expected"), [(0, "127.0.0.1"), (1, "203.0.113.7")])
 def test_an_acceptance_from_behind_a_proxy(
-    client: Client, acme: Organization, settings: SettingsWrapper, proxies: int, expected: str
+    client: Client, acme: Organization, settings: Settings, proxies: int, expected: str
 ) -> None:
     settings.BILLING_TRUSTED_PROXIES = proxies
     signed_in(client, acme)
