@@ -68,6 +68,7 @@ from billing.models.subscriptions import (
     Subscription,
     SubscriptionPeriod,
 )
+from billing.models.verification import DocumentSeal, InvariantResult, UseSeal
 
 __all__ = [
     "DEFAULT_PRIORITY",
@@ -98,12 +99,14 @@ __all__ = [
     "CreditSeal",
     "DeliveryStatus",
     "DocumentCounter",
+    "DocumentSeal",
     "EntitlementKind",
     "EntitlementPrice",
     "EntryKind",
     "GrantKind",
     "IdempotentRequest",
     "InboxStatus",
+    "InvariantResult",
     "Invitation",
     "Invoice",
     "InvoiceKind",
@@ -153,6 +156,7 @@ __all__ = [
     "UsageEventPayload",
     "UsageReservation",
     "UsageWindow",
+    "UseSeal",
     "User",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -12,7 +12,7 @@ from django.db.transaction import on_commit
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import logs, outbox
-from billing.invoicing import balance, crediting, numbering, queries, settlement
+from billing.invoicing import balance, crediting, numbering, queries, sealing, settlement
 from billing.invoicing.crediting import Creditable
 from billing.invoicing.errors import CreditNoteNotFound
 from billing.invoicing.operations import moving
@@ -71,6 +71,7 @@ def credit(
             )
             for number, line in enumerate(credited, start=1)
         )
+        sealing.seal_credit_note(note)
         excess = note.total_minor - before.due_minor
         if excess > 0:
             balance.give(stored, excess, kind=BalanceKind.CREDITED, reference=note.number, actor=actor.name, now=now)

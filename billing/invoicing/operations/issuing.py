@@ -14,7 +14,7 @@ from billing.accounts import actors, profiles
 from billing.accounts.actors import Act, Actor
 from billing.accounts.profiles import Profile
 from billing.infra import audit, locks, logs, outbox
-from billing.invoicing import bounds, drafts, followers, numbering, queries
+from billing.invoicing import bounds, drafts, followers, numbering, queries, sealing
 from billing.invoicing.errors import InvoiceBillsTwice, InvoiceVoid
 from billing.invoicing.operations import balancing, drafting, moving
 from billing.kernel.errors import InvariantViolation
@@ -96,6 +96,7 @@ def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
     invoice.issue_due_at = invoice.held_at = invoice.parked_at = None
     invoice.parked_reason = ""
     invoice.save(update_fields=_FROZEN)
+    sealing.seal_invoice(invoice)
     audit.record(
         actor=actor.name,
         act="invoice.issue",
