@@ -25,6 +25,7 @@ class Caller:
 
     actor: Actor
     organization: Organization | None = None
+    is_key: bool = False
 
 
 def authenticate(request: HttpRequest, now: datetime) -> Caller:
@@ -46,7 +47,7 @@ def _by_key(header: str, now: datetime) -> Caller:
     if key is None:
         # The same words for unknown, expired and revoked: a guess learns nothing.
         raise Refused(401, "authentication_failed", "This API key is not valid.", headers=_CHALLENGE)
-    return Caller(actors.for_key(key), key.organization)
+    return Caller(actors.for_key(key), key.organization, is_key=True)
 
 
 def _no_response(request: HttpRequest) -> HttpResponse:

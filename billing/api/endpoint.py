@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act, Actor
-from billing.api import authentication, body, errors, wire
+from billing.api import authentication, body, errors, throttle, wire
 from billing.api.authentication import Caller
 from billing.api.problems import Refused
 from billing.infra import idempotency, logs
@@ -189,9 +189,10 @@ class ApiView(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            return self._answer(request, kwargs)
+            response = self._answer(request, kwargs)
         except errors.EXPECTED as error:
-            return errors.respond_to(error, request)
+            response = errors.respond_to(error, request)
+        return throttle.tell(request, response)
 
     def _answer(self, request: HttpRequest, path: dict[str, Any]) -> HttpResponseBase:
         method = "GET" if request.method == "HEAD" else request.method or ""
@@ -202,7 +203,11 @@ class ApiView(APIView):
             )
         handler, spec = self.handlers[method]
         at = timezone.now()
-        caller = NO_CALLER if spec.public else authentication.authenticate(request, at)
+        caller = throttle.admit(
+            request,
+            lambda: NO_CALLER if spec.public else authentication.authenticate(request, at),
+            is_public=spec.public,
+        )
         query: Any = wire.convert_query(request.META.get("QUERY_STRING", ""), spec.query)
         media_type, document = _document(request, spec)
         call = Call(request, caller, at, _body(spec, media_type, document), query)

@@ -45,7 +45,7 @@ _SECURITY = {
     "session": {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "With `X-CSRFToken` to write."},
 }
 # Any call may meet these; 404 and 403 wherever there is somebody to be authorized.
-_ALWAYS = (400, 422, 503)
+_ALWAYS = (400, 422, 429, 503)
 _PHRASES = {
     200: "Done",
     201: "Created",
@@ -60,7 +60,7 @@ _PHRASES = {
     413: "Body too large",
     415: "Wrong content type",
     422: "Invalid, naming the field",
-    429: "Too many failures: wait",
+    429: "Too many calls or failures: wait",
     502: "The payment provider does not answer, or says no",
     503: "Busy or unavailable: try again",
 }

@@ -90,6 +90,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 USE_I18N = True
+FORMAT_MODULE_PATH = ["billing_project.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 
@@ -269,6 +270,12 @@ BILLING_STRIPE_API_KEY = env.str("BILLING_STRIPE_API_KEY", default="")
 BILLING_STRIPE_API_BASE = env.str("BILLING_STRIPE_API_BASE", default="https://api.stripe.com")
 # Signing secrets of the webhook endpoint, by commas: two while one replaces the other.
 BILLING_STRIPE_WEBHOOK_SECRETS: list[str] = env.list("BILLING_STRIPE_WEBHOOK_SECRETS", default=[])
+# How often one may call the API, as "20/m" (per s, m or h) or "none": a key, all keys of an organization together, what
+# comes without a valid key from one address of the network, and everything from one address.
+BILLING_RATE_LIMIT_KEY = env.str("BILLING_RATE_LIMIT_KEY", default="60000/m")
+BILLING_RATE_LIMIT_ORGANIZATION = env.str("BILLING_RATE_LIMIT_ORGANIZATION", default="120000/m")
+BILLING_RATE_LIMIT_KEYLESS = env.str("BILLING_RATE_LIMIT_KEYLESS", default="600/m")
+BILLING_RATE_LIMIT_ADDRESS = env.str("BILLING_RATE_LIMIT_ADDRESS", default="none")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs: one JSON object a line on standard error ---

@@ -1,7 +1,7 @@
 """The test suite: real PostgreSQL and Valkey, but no static build, fast password hashing and mail kept in memory."""
 
 from billing_project.settings.base import *
-from billing_project.settings.base import INSTALLED_APPS
+from billing_project.settings.base import INSTALLED_APPS, env
 
 SECRET_KEY = "key-of-the-test-suite"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
@@ -22,3 +22,8 @@ STORAGES = {
 WHITENOISE_AUTOREFRESH = True
 # Tests that are about something else move credits in any amount; those about a second person set it themselves.
 BILLING_APPROVAL_ABOVE_CREDITS = None
+# Tests that are about something else ask without pause; those about limits set them.
+BILLING_RATE_LIMIT_KEY = env.str("BILLING_RATE_LIMIT_KEY", default="none")
+BILLING_RATE_LIMIT_ORGANIZATION = env.str("BILLING_RATE_LIMIT_ORGANIZATION", default="none")
+BILLING_RATE_LIMIT_KEYLESS = env.str("BILLING_RATE_LIMIT_KEYLESS", default="none")
+BILLING_RATE_LIMIT_ADDRESS = env.str("BILLING_RATE_LIMIT_ADDRESS", default="none")
