@@ -1,7 +1,8 @@
-"""Statements of the hot paths, prepared once per connection.
+"""Statements of the hot paths, prepared once per connection and run with nothing in between.
 
 Django binds parameters in the client, so PostgreSQL plans each statement anew; for the large ones of recording that
-takes several times as long as running them. These run on the same connection and transaction, bound by the server.
+takes several times as long as running them. And a cursor takes longer to run a statement than PostgreSQL takes for a
+short one. These run on the same connection and in the same transaction, by libpq's own call.
 """
 
 from __future__ import annotations
@@ -9,28 +10,100 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cache
+from itertools import count
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import ForeignKey, Model
+from psycopg import errors as pg_errors
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 Row = TypeVar("Row", bound=Model)
 
+# A statement that is gone, or whose tables have changed since: made again at its next use.
+_STALE = (pg_errors.InvalidSqlStatementName, pg_errors.FeatureNotSupported)
+
 
 def fetch_all(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run a prepared statement on the default connection and return its rows. Errors are Django's, as from a cursor."""
+    """Run a prepared statement on the default connection and return its rows. Errors are Django's, as from a cursor.
+
+    ``sql`` marks parameters by ``%s`` and has no other use of the percent sign.
+    """
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     began = time.monotonic()
     try:
-        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-            cursor.execute(sql.encode(), params, prepare=True)
-            return cursor.fetchall()
+        with connection.wrap_database_errors:
+            return _session(connection.connection).fetch_all(sql, params)
     finally:
         if connection.queries_logged:
             # Whoever counts statements counts these.
             connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - began:.3f}"})
+
+
+class _Session:
+    """What is prepared on one connection. Used by one thread at a time, as the connection is."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._transformer = Transformer.from_context(connection)
+        # By text and types of the parameters: an integer's type depends on how large it is.
+        self._names: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
+        self._numbers = count()
+
+    def fetch_all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection, transformer = self._connection, self._transformer
+        pgconn = connection.pgconn
+        if not connection.autocommit and pgconn.transaction_status == TransactionStatus.IDLE:
+            # As a cursor does at the first statement outside of autocommit.
+            self._checked(pgconn.exec_(b"BEGIN"))
+        # Its annotation forgets that a value may be None.
+        values: Any = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
+        known = (sql, transformer.types)
+        name = self._names.get(known)
+        if name is None:
+            name = self._prepare(*known)
+        try:
+            result = self._checked(pgconn.exec_prepared(name, values, transformer.formats))
+        except _STALE:
+            del self._names[known]
+            if pgconn.transaction_status != TransactionStatus.IDLE:
+                # Nothing more can be done in this transaction; the next one finds the statement new.
+                raise
+            result = self._checked(pgconn.exec_prepared(self._prepare(*known), values, transformer.formats))
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
+
+    def _prepare(self, sql: str, types: tuple[int, ...] | None) -> bytes:
+        name = b"countinghouse_%d" % next(self._numbers)
+        self._checked(self._connection.pgconn.prepare(name, _numbered(sql), types))
+        self._names[sql, types] = name
+        return name
+
+    def _checked(self, result: PGresult) -> PGresult:
+        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            return result
+        raise pg_errors.error_from_result(result, encoding=self._connection.info.encoding)
+
+
+_sessions: WeakKeyDictionary[psycopg.Connection[Any], _Session] = WeakKeyDictionary()
+
+
+def _session(connection: psycopg.Connection[Any]) -> _Session:
+    session = _sessions.get(connection)
+    if session is None:
+        session = _sessions[connection] = _Session(connection)
+    return session
+
+
+@cache
+def _numbered(sql: str) -> bytes:
+    first, *others = sql.split("%s")
+    return "".join([first, *(f"${number}{part}" for number, part in enumerate(others, 1))]).encode()
 
 
 def fetch_rows(model: type[Row], condition: str, params: Sequence[Any], *, beside: str = "") -> list[Row]:
