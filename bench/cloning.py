@@ -42,7 +42,11 @@ def clone(original: Organization, numbers: range) -> None:
     """Copy ``original``, once for each number, which its slug ends with."""
     with connection.cursor() as cursor:
         for table in TABLES:
-            fields = [field for field in table._meta.concrete_fields if not isinstance(field, models.AutoField)]
+            fields = [
+                field
+                for field in table._meta.concrete_fields
+                if not (field.generated or isinstance(field, models.AutoField))
+            ]
             place = "id" if table is Organization else "organization_id"
             columns = ", ".join(f'"{field.column}"' for field in fields)
             values = ", ".join(_value(field) for field in fields)

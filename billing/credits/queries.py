@@ -22,7 +22,7 @@ class GrantNotFound(NotFound):
 
 def list_open_grants(account: MarketplaceSubscription) -> list[CreditGrant]:
     """Grants with something left, in drain order; an expiry that is not booked yet does not hide one."""
-    return allocation.in_drain_order(CreditGrant.objects.filter(account=account, remaining__gt=0))
+    return allocation.in_drain_order(CreditGrant.objects.filter(account=account, is_open=True))
 
 
 def held(account: MarketplaceSubscription, at: datetime) -> dict[UUID, Decimal]:

@@ -77,7 +77,7 @@ SELECT json_build_object(
                     'expires_at', credit_grant.expires_at, 'remaining', credit_grant.remaining::text))
                 FROM marketplace_credit_grants credit_grant
                 WHERE credit_grant.organization_id = asked.organization_id
-                    AND credit_grant.subscription_id = subscription.id AND credit_grant.remaining > 0), '[]')))
+                    AND credit_grant.subscription_id = subscription.id AND credit_grant.is_open), '[]')))
         FROM organization_subscriptions subscription
         JOIN marketplace_subscriptions account ON account.subscription_id = subscription.id
         WHERE subscription.organization_id = asked.organization_id

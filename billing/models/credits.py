@@ -82,6 +82,13 @@ class CreditGrant(models.Model):
     expired = models.DecimalField(**QUANTITY, default=0)
     voided = models.DecimalField(**QUANTITY, default=0)
     remaining = models.DecimalField(**QUANTITY)
+    # For the index of open grants: a condition on ``remaining`` itself would be an index on it to PostgreSQL, and each
+    # debit would move the row and write all of its indexes.
+    is_open = models.GeneratedField(
+        expression=models.ExpressionWrapper(Q(remaining__gt=0), output_field=models.BooleanField()),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     # What makes "this period's allowance" or "this plan change's top-up" happen once; null for manual grants.
     cause = models.CharField(max_length=120, null=True, blank=True)
     period = models.ForeignKey(
@@ -109,7 +116,7 @@ class CreditGrant(models.Model):
         ]
         indexes = [
             # The open grants of an account: few, whatever the history.
-            models.Index(fields=["organization", "account"], condition=Q(remaining__gt=0), name="credit_grants_open"),
+            models.Index(fields=["organization", "account"], condition=Q(is_open=True), name="credit_grants_open"),
         ]
 
     def __str__(self) -> str:

@@ -49,7 +49,7 @@ _LIABILITY = f"""
 SELECT date_trunc('month', open.expires_at AT TIME ZONE 'UTC')::date AS month, open.kind, sum(open.remaining)
 FROM marketplace_credit_grants AS open
 {_OURS.format("open")}
-WHERE open.remaining > 0 AND (open.expires_at IS NULL OR open.expires_at > %(now)s)
+WHERE open.is_open AND (open.expires_at IS NULL OR open.expires_at > %(now)s)
 GROUP BY month, open.kind ORDER BY month NULLS LAST, open.kind
 """  # noqa: S608 - put together from constants
 
