@@ -73,7 +73,8 @@ class ListingDesk(ActingDesk):
 
     def page(self, request: HttpRequest, row: Listing) -> Page:
         latest = row.latest
-
+        steps = queries.list_history(row, limit=ROWS_SHOWN)
+        names = queries.names_of({each.actor for each in steps})
         notices = [
             Cell(text, tone="bad")
             for text in (
@@ -112,10 +113,10 @@ class ListingDesk(ActingDesk):
                             each.recorded_at,
                             each.step or "begun",
                             f"{each.to_status} {each.to_change}".strip(),
-                            each.actor,
+                            names.get(each.actor, each.actor),
                             each.reason,
                         )
-                        for each in queries.list_history(row, limit=ROWS_SHOWN)
+                        for each in steps
                     ],
                 ),
             ],

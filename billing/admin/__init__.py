@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from billing.admin import (
     audit,
+    books,
     catalog,
     credits,
     hooks,
@@ -18,6 +19,7 @@ from billing.admin.base import Desk
 
 __all__ = [
     "audit",
+    "books",
     "catalog",
     "credits",
     "hooks",

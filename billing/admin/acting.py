@@ -206,7 +206,14 @@ class ActingDesk(Desk):
         )
 
     def _render(self, request: HttpRequest, template: str, act: DeskAct, more: Mapping[str, Any]) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": act.title, "act": act, **more}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "list_title": self.list_title,
+            "title": act.title,
+            "act": act,
+            **more,
+        }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, template, context)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import DecimalField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,7 +19,7 @@ from unfold.paginator import InfinitePaginator
 from billing.accounts import actors
 from billing.accounts.actors import ALL_REGIONS, Act, Actor
 from billing.admin import trail
-from billing.admin.parts import Page
+from billing.admin.parts import Page, cell
 from billing.kernel import ids
 from billing.kernel.errors import Forbidden
 from billing.models import Organization, User
@@ -54,6 +54,7 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
     show_facets = ShowFacets.NEVER
     list_filter_sheet = True
     list_before_template = "admin/desk/list.html"
+    change_list_template = "admin/desk/change_list.html"
     act = Act.READ
     # What its list is called, where the table's name does not say it.
     plural = ""
@@ -102,9 +103,12 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
             found = getattr(found, step)
         return found if isinstance(found, Organization) else None
 
+    @property
+    def list_title(self) -> str:
+        return self.plural or str(self.opts.verbose_name_plural).capitalize()
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        title = self.plural or str(self.opts.verbose_name_plural).capitalize()
-        answer: HttpResponse = super().changelist_view(request, {"title": title, **(extra_context or {})})
+        answer: HttpResponse = super().changelist_view(request, {"title": self.list_title, **(extra_context or {})})
         return answer
 
     def get_search_results(
@@ -118,6 +122,9 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
             request, queryset, search_term.replace("\x00", "")
         )
         return found
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [_column(self.model, name) for name in super().get_list_display(request)]
 
     # --- One object ---
 
@@ -162,6 +169,7 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "list_title": self.list_title,
             "title": page.title,
             "subtitle": None,
             "page": page,
@@ -187,6 +195,20 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
 
     def acts_on(self, request: HttpRequest, row: Any) -> list[Any]:
         return []
+
+
+def _column(model: type[Model], name: Any) -> Any:
+    """How a list shows the column: quantities and credits without the zeros behind them."""
+    field = next((each for each in model._meta.get_fields() if each.name == name), None)  # noqa: SLF001 - public
+    if not isinstance(field, DecimalField):
+        return name
+
+    @admin.display(description=field.verbose_name, ordering=name)
+    def plainly(row: Any) -> str:
+        return cell(getattr(row, name)).text
+
+    plainly.__name__ = name
+    return plainly
 
 
 def link(model: type[Model], pk: object) -> str:

@@ -20,6 +20,7 @@ from billing.models import (
     CreditGrant,
     CreditNote,
     CreditRequest,
+    InvariantResult,
     Invoice,
     MarketplaceSubscription,
     Organization,
@@ -92,6 +93,7 @@ _WORK: tuple[tuple[str, tuple[_Item, ...]], ...] = (
         "Audit and people",
         (
             ("Audit log", "policy", AuditEntry, ""),
+            ("Invariants", "fact_check", InvariantResult, ""),
             ("People", "group", User, ""),
             ("Groups", "groups", Group, ""),
             ("API keys", "key", ApiKey, ""),
@@ -128,7 +130,7 @@ def _of_others(request: HttpRequest) -> list[dict[str, Any]]:
         if model not in ours and isinstance(desk, Desk) and desk.has_view_permission(request):
             options = desk.opts
             item = {
-                "title": desk.plural or str(options.verbose_name_plural).capitalize(),
+                "title": desk.list_title,
                 "icon": "storefront",
                 "link": listing(model),
                 "active": request.path.startswith(listing(model)),

@@ -67,7 +67,7 @@ NOTHING = Cell("–")
 
 def cell(value: Any, href: str = "", tone: str = "") -> Cell:
     """A value as the desk writes it: decimals without zeros, instants to the minute in UTC."""
-    if value is None or value == "":
+    if value is None or value in ("", [], ()):
         return NOTHING
     if isinstance(value, Cell):
         return value
@@ -108,6 +108,7 @@ def table(
     figures = frozenset(
         index
         for index in range(len(header))
-        if cells and all(row[index].is_figure or row[index] is NOTHING for row in cells)
+        if all(row[index].is_figure or row[index] is NOTHING for row in cells)
+        and any(row[index].is_figure for row in cells)
     )
     return Table(title, header, cells, empty, more, figures)

@@ -13,7 +13,10 @@ UNFOLD: dict[str, Any] = {
     # The admin's own log knows nothing of what other doors did: each object's page shows the audit log.
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("countinghouse/desk.css")],
+    "STYLES": [
+        lambda request: static("countinghouse/desk-frame.css"),
+        lambda request: static("countinghouse/desk.css"),
+    ],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("countinghouse/mark.svg")}
     ],

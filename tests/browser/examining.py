@@ -14,9 +14,9 @@ WIDTHS = (1280, 360)
 LOOKS = [(width, theme) for width in WIDTHS for theme in ("light", "dark")]
 # All rules of axe-core, its best practices included. Only what it objects to is brought back.
 RUN = """
-([within, without]) => Promise.race([
+(without) => Promise.race([
   new Promise((_, give_up) => setTimeout(() => give_up(new Error("axe did not come to an end")), 60000)),
-  axe.run(within || document, {
+  axe.run(document, {
     resultTypes: ["violations"], rules: Object.fromEntries(without.map((rule) => [rule, {enabled: false}]))
   }).then((results) => results.violations.flatMap((violation) => violation.nodes.map((node) => ({
     rule: violation.id, target: node.target.flat().join(" "), html: node.html, why: node.failureSummary}))))
@@ -38,17 +38,20 @@ WIDEST = """
 
 def examine(page: Page) -> list[str]:
     """Faults of one of our pages as it stands, in every look."""
-    faults = []
+    found = []
     for width, theme in LOOKS:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         page.evaluate(SETTLED)
-        found = wide(page, width) + violations(page)
-        headings = page.locator("h1").count()
-        if headings != 1:
-            found.append(f"{headings} h1")
-        faults += [f"{width} px, {theme}: {fault}" for fault in found]
-    return faults
+        found += [f"{width} px, {theme}: {fault}" for fault in faults(page, width)]
+    return found
+
+
+def faults(page: Page, width: int, *, without: Collection[str] = ()) -> list[str]:
+    """Faults of the page as it stands at ``width``; ``without`` these of axe-core's rules."""
+    found = wide(page, width) + violations(page, without=without)
+    headings = page.locator("h1").count()
+    return found if headings == 1 else [*found, f"{headings} h1"]
 
 
 def wide(page: Page, width: int) -> list[str]:
@@ -57,11 +60,11 @@ def wide(page: Page, width: int) -> list[str]:
     return [f"{shown} px wide: {page.evaluate(WIDEST, width)}"] if shown > width else []
 
 
-def violations(page: Page, *, within: str = "", without: Collection[str] = ()) -> list[str]:
-    """What axe-core finds on the page, or inside of the element ``within``; ``without`` these of its rules."""
+def violations(page: Page, *, without: Collection[str] = ()) -> list[str]:
+    """What axe-core finds on the page, ``without`` these of its rules."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     return [
         f"{found['rule']} at {found['target']}: {found['html'][:160]} {found['why'][:300]}"
-        for found in page.evaluate(RUN, [within, list(without)])
+        for found in page.evaluate(RUN, list(without))
     ]
