@@ -27,7 +27,7 @@ from billing.api import (
     usage,
     webhook_endpoints,
 )
-from billing.api.docs import DocsView, schema_view
+from billing.api.docs import docs_view, schema_view
 
 _ORGANIZATION = "billing/organizations/<str:organization_ref>"
 _WEBHOOKS = f"{_ORGANIZATION}/webhook-endpoints"
@@ -40,7 +40,7 @@ _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
     path("schema", schema_view, name="api-schema"),
-    path("docs", DocsView.as_view(), name="api-docs"),
+    path("docs", docs_view, name="api-docs"),
     path(f"{_TENANT}/state", tenant_admin.TenantState.as_view()),
     path(f"{_TENANT}/usage", tenant_admin.TenantUsage.as_view()),
     path(f"{_TENANT}/update-plan", tenant_admin.UpdateTenantPlan.as_view()),

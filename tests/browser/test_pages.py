@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # URL as the project declares it, who opens it, and what stands for its parameters where that is not what the stage
 # names; a number is the status that is answered. Instead of somebody who opens it: "act" is sent by a button and leads
-# to a page, "onward" leads to a page, "file" is no page.
+# to a page, "onward" leads to a page, "file" is no page, "own" has a test of its own.
 TABLE = """
 /                                                   nobody
 /                                                   owner
@@ -126,11 +126,11 @@ payments/portal/<token>                             nobody      token=x 410
 payments/portal/<token>/charges/<charge_id>         act
 payments/checkout/<token>                           nobody      token=$checkout
 admin/                                              onward
+api/docs                                            own
 """
-NO_PAGE = {"act", "onward", "file"}
-# Programs' addresses, and the desk, whose pages have a test of their own. Of what is under api/ only api/docs is for
-# people: Swagger UI, as its makers drew it.
-ELSEWHERE = re.compile(r"(api/|healthz|readyz|internal/|admin/.)")
+NO_PAGE = {"act", "onward", "file", "own"}
+# Programs' addresses, and the desk, whose pages have a test of their own.
+ELSEWHERE = re.compile(r"(api/(?!docs$)|healthz|readyz|internal/|admin/.)")
 
 
 class Row(NamedTuple):
@@ -171,6 +171,26 @@ def test_a_page(visit: Callable[..., Visitor], stage: Stage, row: Row) -> None:
     visitor.open(row.url(stage.names), status=row.status)
     assert visitor.path.partition("?")[0] == row.url(stage.names).partition("?")[0], "led elsewhere"
     found = examining.examine(visitor.page)
+    assert not found, "\n".join(found)
+
+
+# What Swagger UI draws in a call that is opened: its responses are a landmark each, its examples scroll and no key
+# reaches them, and a choice among fixed values has its name beside it only.
+SWAGGER = ("landmark-unique", "scrollable-region-focusable", "select-name")
+
+
+def test_the_calls_of_the_api(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.open("/api/docs")
+    page = visitor.page
+    page.locator(".opblock-tag").first.wait_for()
+    found = examining.examine(page)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator("[data-tag=invoices] button").press("Enter")
+    page.locator(".opblock-summary-control").first.press("Enter")
+    page.get_by_text("Responses", exact=True).first.wait_for()
+    found += examining.faults(page, 1280, without=SWAGGER)
     assert not found, "\n".join(found)
 
 
