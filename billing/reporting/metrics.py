@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from billing.models import SERVED, AuditEntry, Status
+from billing.models import SERVED, InvariantResult, Status
 
 # A scrape that takes longer is of no use to the scraper, whose own time-out is about that.
 STATEMENT_TIMEOUT = "8s"
@@ -209,24 +209,24 @@ def _overdue(now: datetime) -> Iterable[Metric]:
 
 
 def _invariants(_: datetime) -> Iterable[Metric]:
-    last = (
-        AuditEntry.objects.filter(object_type="books", object_id="all", act="books.verify")
-        .order_by("-recorded_at")
-        .values_list("details", "recorded_at")
-        .first()
-    )
-    found: dict[str, int] = last[0]["violations"] if last else {}
+    rows = list(InvariantResult.objects.order_by("name").values_list("name", "violations", "verified_at"))
     yield _gauge(
         "billing_invariant_violations",
-        "Rows that broke an invariant at the last verification of all books.",
+        "Rows that broke an invariant when it was last asked of all books.",
         ["invariant"],
-        list(found.items()),
+        [(name, violations) for name, violations, _at in rows],
+    )
+    yield _gauge(
+        "billing_invariant_verified_timestamp_seconds",
+        "When an invariant was last asked of all books, in seconds since 1970.",
+        ["invariant"],
+        [(name, at.timestamp()) for name, _violations, at in rows],
     )
     yield _gauge(
         "billing_verified_timestamp_seconds",
         "When all books were last verified, in seconds since 1970; 0 if never.",
         [],
-        [(last[1].timestamp() if last else 0,)],
+        [(max((at.timestamp() for *_, at in rows), default=0),)],
     )
 
 

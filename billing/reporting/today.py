@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from billing.models import AuditEntry
+from billing.models import InvariantResult
 
 _OURS = """
     JOIN organizations AS organization ON organization.id = {0}.organization_id AND NOT organization.is_sandbox
@@ -84,11 +84,6 @@ def today(*, now: datetime, regions: Collection[str] | None) -> Today:
 
 
 def last_verified() -> Verified:
-    """What the hourly verification left in the audit log; nothing is verified here."""
-    last = (
-        AuditEntry.objects.filter(object_type="books", object_id="all", act="books.verify")
-        .order_by("-recorded_at")
-        .values_list("recorded_at", "details")
-        .first()
-    )
-    return Verified(None, {}) if last is None else Verified(last[0], last[1]["violations"])
+    """What the last verification left of each invariant; nothing is verified here."""
+    rows = list(InvariantResult.objects.order_by("name").values_list("name", "violations", "verified_at"))
+    return Verified(max((at for *_, at in rows), default=None), {name: violations for name, violations, _at in rows})

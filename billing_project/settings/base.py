@@ -175,6 +175,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "collect": {"task": "billing.tasks.collect_due", "schedule": 30.0},
     "mail": {"task": "billing.tasks.send_due_mail", "schedule": 15.0},
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
+    "verify_whole": {"task": "billing.tasks.verify_books", "schedule": 7 * 86400.0, "kwargs": {"is_whole": True}},
+    "seal_use": {"task": "billing.tasks.seal_use", "schedule": 3600.0},
     "refusals": {"task": "billing.tasks.prune_refusals", "schedule": 86400.0},
     "webhooks": {"task": "billing.tasks.deliver_due_webhooks", "schedule": 5.0},
     "provider_events": {"task": "billing.tasks.process_due_provider_events", "schedule": 10.0},

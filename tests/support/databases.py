@@ -1,7 +1,9 @@
 """Making, pointing at and dropping the databases of tests."""
 
 import contextlib
+import os
 import time
+import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -50,6 +52,18 @@ def migrate(name: str) -> None:
     """Migrate the database ``name`` with this process's Django."""
     with pointed_at(name):
         call_command("migrate", verbosity=0, interactive=False)
+
+
+@contextlib.contextmanager
+def cloned(server_url: str) -> Iterator[str]:
+    """A copy of the session's template that Django is pointed at, dropped afterwards; yields its URL."""
+    name = f"test_cloned_{uuid.uuid4().hex[:8]}"
+    clone(server_url, template=os.environ["COUNTINGHOUSE_TEST_TEMPLATE"], name=name)
+    try:
+        with pointed_at(name):
+            yield url_of(server_url, name)
+    finally:
+        drop(server_url, name)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,17 @@ INVOICES = (
         """,
     ),
     Invariant(
+        name="one-invoice-per-period",
+        sentence="A period has at most one cycle invoice that is not void.",
+        hint="Void the one that was not sent, or credit it: both bill the same fee.",
+        sql="""
+            SELECT invoice.period_id, invoice.subscription_id, count(*) AS invoices
+            FROM marketplace_invoices AS invoice
+            WHERE :of(invoice) AND invoice.kind = 'cycle' AND invoice.status <> 'void'
+            GROUP BY invoice.period_id, invoice.subscription_id HAVING count(*) > 1
+        """,
+    ),
+    Invariant(
         name="invoice-numbers-are-gapless",
         sentence="The numbers of each issuer, year and series run from 1 to the counter without a gap.",
         hint="An issued invoice was removed or its number changed behind the triggers: restore it from a backup.",

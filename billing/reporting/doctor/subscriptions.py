@@ -76,7 +76,8 @@ SUBSCRIPTIONS = (
         hint="A row crossed from one tenant to another: find out how before mending it.",
         sql="\nUNION ALL\n".join(
             f"SELECT '{table}' AS held_in, row.subscription_id, row.organization_id, owner.organization_id AS owner_id "  # noqa: S608 - the names are our own
-            f"FROM {table} AS row JOIN organization_subscriptions AS owner ON owner.id = row.subscription_id "
+            f"FROM {':events(row)' if table == 'marketplace_usage_events' else f'{table} AS row'} "
+            f"JOIN organization_subscriptions AS owner ON owner.id = row.subscription_id "
             "WHERE :of(row) AND row.organization_id <> owner.organization_id"
             for table in (
                 "subscription_periods",

@@ -7,6 +7,8 @@ USAGE = (
         name="lifetime-windows-equal-events",
         sentence="A lifetime window holds all events of its subscription and meter, and every event is in one.",
         hint="Events are the evidence: set the window to their sums.",
+        # The days of a life are held to events hourly, and to the life.
+        is_whole_only=True,
         sql="""
             SELECT coalesce(usage.subscription_id, counted.subscription_id) AS subscription_id,
                 coalesce(usage.meter, counted.meter) AS meter, usage.used, counted.used AS events_used,
@@ -35,6 +37,7 @@ USAGE = (
                 usage.overage, counted.overage AS events_overage, usage.events, counted.events AS events_counted
             FROM (
                 SELECT * FROM subscription_usage_ledger AS usage WHERE :of(usage) AND usage.cadence = 'billing_period'
+                    AND :open(usage)
             ) AS usage
             FULL JOIN (
                 SELECT period.subscription_id, summed.meter, period.starts_at, period.ends_at, summed.used,
@@ -42,9 +45,9 @@ USAGE = (
                 FROM (
                     SELECT event.period_id, event.meter, sum(event.quantity) AS used, sum(event.overage) AS overage,
                         count(*) AS events
-                    FROM marketplace_usage_events AS event WHERE :of(event) GROUP BY event.period_id, event.meter
+                    FROM :events(event) WHERE :of(event) GROUP BY event.period_id, event.meter
                 ) AS summed
-                JOIN subscription_periods AS period ON period.id = summed.period_id
+                JOIN subscription_periods AS period ON period.id = summed.period_id AND :open(period)
             ) AS counted ON counted.subscription_id = usage.subscription_id AND counted.meter = usage.meter
                 AND counted.starts_at = usage.starts_at
             WHERE (usage.ends_at, usage.used, usage.overage, usage.events)
@@ -63,12 +66,12 @@ USAGE = (
                 SELECT usage.*, CASE usage.cadence WHEN 'monthly' THEN 'month' WHEN 'weekly' THEN 'week' ELSE 'day' END
                         AS grain
                 FROM subscription_usage_ledger AS usage
-                WHERE :of(usage) AND usage.cadence IN ('daily', 'weekly', 'monthly')
+                WHERE :of(usage) AND usage.cadence IN ('daily', 'weekly', 'monthly') AND :open(usage)
             ), slots AS MATERIALIZED (
                 SELECT event.subscription_id, event.meter,
                     date_bin('15 minutes', event.occurred_at, '2000-01-01 00:00:00+00') AS at,
                     sum(event.quantity) AS used, sum(event.overage) AS overage, count(*) AS events
-                FROM marketplace_usage_events AS event WHERE :of(event)
+                FROM :events(event) WHERE :of(event)
                 GROUP BY 1, 2, 3
             ), keyed AS MATERIALIZED (
                 SELECT slots.*, grains.grain, date_trunc(grains.grain, slots.at, 'UTC') AT TIME ZONE 'UTC' AS bucket
@@ -145,11 +148,16 @@ USAGE = (
                 coalesce(charge.plan_id, summed.plan_id) AS plan_id, coalesce(charge.meter, summed.meter) AS meter,
                 charge.overage, summed.overage AS events_overage, charge.credit_deficit,
                 summed.deficit AS events_deficit
-            FROM (SELECT * FROM billing_usage_charges AS charge WHERE :of(charge)) AS charge
+            FROM (
+                SELECT charge.* FROM billing_usage_charges AS charge
+                JOIN subscription_periods AS period ON period.id = charge.service_period_id AND :open(period)
+                WHERE :of(charge)
+            ) AS charge
             FULL JOIN (
                 SELECT event.subscription_id, event.billed_period_id, event.period_id, event.plan_id, event.meter,
                     sum(event.overage) AS overage, sum(event.credits_due - event.credits_paid) AS deficit
-                FROM marketplace_usage_events AS event
+                FROM :events(event)
+                JOIN subscription_periods AS period ON period.id = event.period_id AND :open(period)
                 WHERE :of(event) AND (event.overage <> 0 OR event.credits_due <> event.credits_paid)
                 GROUP BY event.subscription_id, event.billed_period_id, event.period_id, event.plan_id, event.meter
             ) AS summed ON summed.subscription_id = charge.subscription_id
@@ -168,7 +176,7 @@ USAGE = (
         hint="The split is settled at admission and never again: the row was changed behind the triggers.",
         sql="""
             SELECT event.id, event.meter, event.quantity, event.overage, event.credits_due, event.credits_paid
-            FROM marketplace_usage_events AS event
+            FROM :events(event)
             CROSS JOIN LATERAL (SELECT CASE WHEN event.reverses_id IS NULL THEN 1 ELSE -1 END AS sign) AS kind
             WHERE :of(event) AND NOT (
                 CASE WHEN event.clears_id IS NULL
@@ -184,7 +192,7 @@ USAGE = (
         # Use may be reported minutes ahead of the clock, and a cancellation cuts its period at the full second before.
         sql="""
             SELECT event.id, event.subscription_id, event.period_id, event.billed_period_id, event.occurred_at
-            FROM marketplace_usage_events AS event
+            FROM :events(event)
             LEFT JOIN subscription_periods AS period ON period.id = event.period_id
             LEFT JOIN subscription_periods AS billed ON billed.id = event.billed_period_id
             WHERE :of(event) AND NOT coalesce(
@@ -201,7 +209,7 @@ USAGE = (
         hint="Compare the subscription's plan spans with the event's plan.",
         sql="""
             SELECT event.id, event.subscription_id, event.plan_id, event.occurred_at
-            FROM marketplace_usage_events AS event
+            FROM :events(event)
             WHERE :of(event) AND NOT EXISTS (
                 SELECT FROM subscription_plan_spans AS span
                 WHERE span.subscription_id = event.subscription_id AND span.plan_id = event.plan_id

@@ -16,7 +16,7 @@ from billing.infra import outbox, refusals
 from billing.kernel.ids import new_id
 from billing.kernel.periods import LIFETIME
 from billing.models import (
-    AuditEntry,
+    InvariantResult,
     Invoice,
     MarketplaceSubscription,
     Meter,
@@ -125,17 +125,19 @@ def test_states_of_the_books(client: Client, plan: Plan) -> None:
 @pytest.mark.django_db
 def test_last_verification_of_all_books(client: Client) -> None:
     assert scrape(client)["billing_verified_timestamp_seconds"] == {(): 0}
-    for days, violations in ((2, {"balance": 9}), (1, {"balance": 0, "windows": 3})):
-        AuditEntry.objects.create(
-            actor="system:verify",
-            act="books.verify",
-            object_type="books",
-            object_id="all",
-            details={"violations": violations},
-            recorded_at=NOW - timedelta(days=days),
+    for name, days, violations in (("balance", 2, 0), ("windows", 1, 3)):
+        InvariantResult.objects.create(
+            name=name,
+            verified_at=NOW - timedelta(days=days),
+            is_whole=True,
+            violations=violations,
+            rows=[],
+            duration_ms=1,
         )
     figures = scrape(client)
     assert figures["billing_invariant_violations"] == {("balance",): 0, ("windows",): 3}
+    asked = figures["billing_invariant_verified_timestamp_seconds"]
+    assert asked[("balance",)] == pytest.approx((NOW - timedelta(days=2)).timestamp())
     assert figures["billing_verified_timestamp_seconds"][()] == pytest.approx((NOW - timedelta(days=1)).timestamp())
 
 
