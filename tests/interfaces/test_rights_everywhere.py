@@ -283,6 +283,7 @@ ADMIN = {
     "billing/creditgrant": _MONEY,
     "billing/creditnote": _MONEY,
     "billing/creditrequest": {"finance"},
+    "billing/invariantresult": set[str](),
     "billing/invoice": _MONEY,
     "billing/marketplacesubscription": _MONEY,
     "billing/organization": _READ,
