@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal dashboard-at-size bench lint types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation ordeal dashboard-at-size bench lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -46,6 +46,11 @@ lint: venv-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit -q -c pyproject.toml -r bench billing billing_project examples marketplace
+
+# What is known of holes in the packages that are installed. Needs a database of advisories: PyPI's own, or OSV's.
+audit: venv-dev
+	@$(BIN)/python -m tests.audit
 
 types: venv-browser
 	@$(BIN)/mypy

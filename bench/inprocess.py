@@ -30,7 +30,7 @@ def batches(seconds: float) -> dict[str, Any]:
     run = uuid.uuid4().hex[:12]
     began, told = time.monotonic(), 0
     while time.monotonic() < began + seconds:
-        organization = random.choice(organizations)  # noqa: S311 - spreads load
+        organization = random.choice(organizations)  # noqa: S311 - spreads load # nosec B311
         offers = [Offer(organization, "calls", Decimal(1), f"{run}-{told + each}") for each in range(BATCH)]
         outcomes = BillingService.record_usage(offers)
         told += sum(outcome.status == "accepted" for outcome in outcomes)

@@ -78,10 +78,10 @@ def _by_wrk(address: str, request: Request, connections: int, seconds: float) ->
         "ORGANIZATIONS": str(request.organizations),
         "BATCH": str(request.batch),
         "RUN": uuid.uuid4().hex[:12],
-        "SEED": str(random.randrange(1 << 30)),  # noqa: S311 - spreads load, protects nothing
+        "SEED": str(random.randrange(1 << 30)),  # noqa: S311 - spreads load, protects nothing # nosec B311
     }
     threads = min(2, connections)
-    told = subprocess.run(
+    told = subprocess.run(  # a fixed program # nosec B603
         [str(WRK), f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(SCRIPT), address],
         env=environment,
         capture_output=True,
@@ -121,7 +121,7 @@ class _Client:
 
     def _ask_until(self, end: float, number: int) -> None:
         place = urllib.parse.urlsplit(self.address)
-        chance = random.Random(number)  # noqa: S311 - spreads load, protects nothing
+        chance = random.Random(number)  # noqa: S311 - spreads load, protects nothing # nosec B311
         sent = 0
         with socket.create_connection((place.hostname or "", place.port or 80)) as connection:
             answers = connection.makefile("rb")

@@ -14,7 +14,7 @@ from pathlib import Path
 from billing_project.embedded import postgres, processes, valkey
 from billing_project.supervisor import web
 
-SECRET = "only-for-a-benchmark"  # noqa: S105 - serves one run on this machine
+SECRET = "only-for-a-benchmark"  # noqa: S105 - serves one run on this machine # nosec B105
 
 
 class Servers:

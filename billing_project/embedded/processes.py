@@ -106,7 +106,7 @@ def start(
         "parent": os.getpid(),
     }
     with log.open("ab") as output:
-        popen = subprocess.Popen(
+        popen = subprocess.Popen(  # a list of our own, no shell # nosec B603
             [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(order), *map(str, command)],
             stdin=subprocess.PIPE,
             stdout=output,

@@ -3,7 +3,7 @@
 from billing_project.settings.base import *
 from billing_project.settings.base import INSTALLED_APPS, env
 
-SECRET_KEY = "key-of-the-test-suite"
+SECRET_KEY = "key-of-the-test-suite"  # of tests # nosec B105
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 BILLING_ENVIRONMENT = "sandbox"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -23,7 +23,7 @@ from marketplace.doors import private_act, private_form, private_page
 
 TAB = "webhooks"
 # Where a new secret waits in the session for the one page that shows it.
-_SECRET = "webhook_secret"  # noqa: S105 - the name, not one
+_SECRET = "webhook_secret"  # noqa: S105 - the name, not one # nosec B105
 _TOPICS_LENGTH_MAX = topics.PATTERNS_MAX * (topics.LENGTH_MAX + 1)
 
 
