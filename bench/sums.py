@@ -11,7 +11,7 @@ SELECT
     (SELECT count(*) FROM marketplace_usage_events WHERE meter = 'calls') AS events,
     (SELECT coalesce(sum(quantity), 0) FROM marketplace_usage_events WHERE meter = 'calls') AS units,
     (SELECT coalesce(sum(used), 0) FROM subscription_usage_ledger
-        WHERE meter = 'calls' AND cadence = 'lifetime') AS used,
+        WHERE meter = 'calls' AND cadence = 'never') AS used,
     (SELECT coalesce(sum(credits_paid), 0) FROM marketplace_usage_events WHERE meter = 'calls') AS paid,
     (SELECT coalesce(-sum(amount), 0) FROM marketplace_credit_ledger WHERE kind = 'debit') AS debited,
     (SELECT coalesce(sum(amount), 0) FROM marketplace_credit_ledger) AS booked,
