@@ -86,17 +86,18 @@ def late_use_stands_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rating, "due", due)
 
 
-@pytest.mark.usefixtures("real_db")
-@pytest.mark.parametrize(
-    ("mistake", "some"),
-    [
-        (never_past_the_28th, slice(28, 31)),
-        (a_second_too_many, slice(2, 4)),
-        (half_up, slice(2, 6)),
-        (days_of_greenwich, slice(2, 4)),
-        (late_use_stands_alone, slice(2, 6)),
-    ],
+# Each with those whose lives show it.
+MISTAKES: tuple[tuple[Callable[[pytest.MonkeyPatch], Any], slice], ...] = (
+    (never_past_the_28th, slice(28, 31)),
+    (a_second_too_many, slice(2, 4)),
+    (half_up, slice(2, 6)),
+    (days_of_greenwich, slice(2, 4)),
+    (late_use_stands_alone, slice(2, 6)),
 )
+
+
+@pytest.mark.usefixtures("real_db")
+@pytest.mark.parametrize(("mistake", "some"), MISTAKES)
 def test_a_mistake_in_the_product_is_found(
     mistake: Callable[[pytest.MonkeyPatch], Any], some: slice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

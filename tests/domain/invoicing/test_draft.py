@@ -180,9 +180,14 @@ def test_a_trial_is_billed_only_for_chargeable_use() -> None:
     assert amounts(draft(trial)) == [("overage", 50)]
 
 
-def test_a_sign_up_that_was_never_confirmed_is_refused(acme: Customer) -> None:
-    Subscription.objects.update(status=Status.INCOMPLETE)
-    refused(acme, SubscriptionIncomplete, "subscription_incomplete")
+def test_a_sign_up_that_was_never_confirmed_is_refused() -> None:
+    plan = team_plan()
+    subscription = factories.subscription(
+        organization=factories.organization(), plan=plan, starts_at=at("2026-03-01"), status=Status.INCOMPLETE
+    )
+    period = factories.period(subscription, ends_at=APRIL)
+    waiting = Customer(subscription.organization, plan, subscription, period)
+    refused(waiting, SubscriptionIncomplete, "subscription_incomplete")
 
 
 def test_a_period_begun_in_the_instant_of_the_end_is_refused(acme: Customer) -> None:

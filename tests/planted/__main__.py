@@ -1,0 +1,128 @@
+"""``make planted``: every bug is planted, and the table says which proofs saw it.
+
+python -m tests.planted [--only PATTERN]
+
+Fails where a bug is not caught by a proof that has to, a proof finds something without a bug, or an invariant has no
+bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import django
+import pytest
+
+from tests.support import databases
+from tests.support.plugin import TEMPLATE_VARIABLE
+from tests.support.servers import TestServers
+
+Row = tuple[str, str, list[str], bool]
+WIDTH = 62
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="planted", description="Bugs planted on purpose, and who sees them.")
+    parser.add_argument("--only", default="", help="bugs whose name has this pattern")
+    wanted = re.compile(parser.parse_args().only).search
+    os.environ["DJANGO_SETTINGS_MODULE"] = "billing_project.settings.test"
+    servers, began = TestServers(), time.monotonic()
+    servers.start()
+    try:
+        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+        django.setup()
+        logging.getLogger("billing").setLevel(logging.CRITICAL)
+        os.environ[TEMPLATE_VARIABLE] = servers.make_template()
+        rows = []
+        for plant in (data_bugs, code_bugs, mistakes):
+            for row in plant(servers.database_url, wanted):
+                tell(row)
+                rows.append(row)
+        missing = without_a_bug()
+    finally:
+        servers.stop()
+    missed = [name for _, name, _, is_caught in rows if not is_caught]
+    sys.stdout.write(
+        f"\n{len(rows)} bugs planted, {len(rows) - len(missed)} caught, {len(missing)} invariants without a bug;"
+        f" {time.monotonic() - began:.0f} s\n"
+    )
+    for name in sorted(missing):
+        sys.stdout.write(f"no bug is planted for {name}\n")
+    return int(bool(missed or missing))
+
+
+def tell(row: Row) -> None:
+    where, name, proofs, is_caught = row
+    sys.stdout.write(f"{where}  {name:{WIDTH}}  {', '.join(proofs) if is_caught else 'NOT CAUGHT'}\n")
+    sys.stdout.flush()
+
+
+def data_bugs(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
+    """Those in rows, all in the same books, each rolled back."""
+    from billing.reporting import doctor
+    from tests.planted import books
+    from tests.planted.planting import planted
+    from tests.planted.registry import DATA_BUGS
+    from tests.support import factories
+
+    with databases.cloned(server_url):
+        books.make_plans()
+        factories.organization(slug="elsewhere")
+        books.make_rich_books()
+        yield "data", "(none)", ["silence"], doctor.verify() == []
+        for bug in filter(lambda bug: wanted(bug.name), DATA_BUGS):
+            with planted(bug) as caught:
+                yield "data", bug.name, sorted(caught.violations), caught.violations.keys() >= bug.found_by
+
+
+def code_bugs(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
+    """Those in functions: each proof on a database of its own."""
+    from tests.planted.code_bugs import CODE_BUGS, caught
+    from tests.planted.scenarios import findings
+
+    chosen = [bug for bug in CODE_BUGS if wanted(bug.name)]
+    for proof in dict.fromkeys(proof for bug in chosen for proof in bug.proofs):
+        with databases.cloned(server_url):
+            yield "code", f"(none, {proof.__name__})", ["silence"], findings(proof) == []
+    for bug in chosen:
+        seen: list[str] = []
+        is_caught = True
+        for proof in bug.proofs:
+            with databases.cloned(server_url), pytest.MonkeyPatch.context() as patch:
+                bug.plant(patch)
+                found = findings(proof)
+            is_caught = is_caught and caught(bug, found)
+            seen += [f"{proof.__name__}: {each}" for each in found if re.search(bug.says, each)]
+        yield "code", bug.name, seen, is_caught
+
+
+def mistakes(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
+    """Those in sums of money and in calendars, which only a second calculator sees."""
+    from tests.simulation.test_simulation import MISTAKES, play
+
+    for mistake, some in MISTAKES:
+        name = mistake.__name__.replace("_", " ")
+        if not wanted(name):
+            continue
+        with databases.cloned(server_url), pytest.MonkeyPatch.context() as patch:
+            mistake(patch)
+            found = play(seed=3, days=70, some=some, uses_per_day=0.8).findings
+        seen = [f"simulation: {len(found.differences)} differences"] if found.differences else []
+        yield "code", name, seen, bool(found.differences)
+
+
+def without_a_bug() -> set[str]:
+    from billing.reporting import doctor
+    from tests.planted.registry import DATA_BUGS
+
+    return {invariant.name for invariant in doctor.INVARIANTS} - {name for bug in DATA_BUGS for name in bug.found_by}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
