@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal dashboard-at-size bench lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation ordeal planted dashboard-at-size doctor-at-size bench lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -33,6 +33,14 @@ simulation: venv-dev
 # Two thousand subscriptions renewed and invoiced by workers that are killed a dozen times; ARGS="--kills 30" for more.
 ordeal: venv-dev
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+# Bugs planted on purpose, in rows and in code, and which proofs see each; ARGS="--only expiry" for some.
+planted: venv-dev
+	@$(BIN)/python -m tests.planted $(ARGS)
+
+# How long the doctor takes with a million events, before and after they are sealed.
+doctor-at-size: venv-dev
+	@DOCTOR_EVENTS=1000000 $(BIN)/python -m pytest -q -s tests/domain/reporting/test_doctor_at_size.py $(ARGS)
 
 # The product next to what this machine allows, side by side; ARGS="--only single checks" for some, needs a quiet machine.
 bench: venv-dev
