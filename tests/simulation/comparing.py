@@ -9,7 +9,10 @@ from fractions import Fraction
 from itertools import pairwise
 from uuid import UUID
 
+from django.utils import timezone
+
 from billing.models import Invoice, InvoiceLine, InvoiceStatus, Organization, Subscription
+from billing.notifications import dispatch
 from billing.reporting import doctor
 from tests.simulation.calculator import Life
 from tests.simulation.driving import Town
@@ -46,6 +49,8 @@ def examine(town: Town) -> Findings:
         findings.lines += sum(len(bill.lines) for bill in billed)
         findings.differences += [f"{resident.name}: {each}" for each in differences(billed, life.bills)]
         findings.untiled += [f"{resident.name}: {each}" for each in untiled(ids[resident.name], life)]
+    # Nobody distributed events while years went by.
+    dispatch.distribute(now=timezone.now())
     findings.unwell = [str(each) for each in doctor.verify()] + [str(each) for each in invoice_sums.verify_totals()]
     return findings
 
