@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from billing.infra import client_address, logs
+from billing.infra import client_address, encryption, logs
 from marketplace.accounts import freshness, second_factor
 
 # What the page that follows shows by itself.
@@ -63,6 +63,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         "incorrect_code": _("This is not the code, or it was used."),
         "cannot_delete_authenticator": _("Staff keep their second factor."),
     }
+
+    def encrypt(self, text: str) -> str:
+        return encryption.encrypt(text, purpose=second_factor.PURPOSE)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return encryption.decrypt(encrypted_text, purpose=second_factor.PURPOSE)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         return not (settings.BILLING_STAFF_SECOND_FACTOR and second_factor.is_staff(authenticator.user))

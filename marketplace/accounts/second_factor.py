@@ -18,6 +18,8 @@ from django.http import HttpRequest
 
 from billing.models import User
 
+# What secrets are encrypted for.
+PURPOSE = "second factor"
 _STEP = "step_used"
 
 

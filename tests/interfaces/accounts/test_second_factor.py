@@ -1,5 +1,6 @@
 """The second factor: asked for at sign-in, owed by staff everywhere, and each code good once."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal import auth as recovery_codes
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import connections
@@ -18,6 +21,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
+from billing.infra import encryption
 from billing.models import Organization, User
 from marketplace.accounts import freshness, second_factor
 from tests.support import factories, people
@@ -311,3 +315,32 @@ def test_acts_that_want_a_fresh_sign_in(
     assert (asked is None) == is_fresh
     if asked is not None:
         assert asked["Location"] == "/account/reauthenticate/?next=%2Fadmin%2F"
+
+
+@pytest.mark.django_db
+def test_who_has_the_database_has_no_second_factor() -> None:
+    """What codes are made from is closed with a key of the settings, recovery codes included."""
+    user = person()
+    secret = app(user)
+    recovery = recovery_codes.RecoveryCodes.activate(user)
+    stored = {each.type: each.data for each in Authenticator.objects.all()}
+    assert set(stored) == {"totp", "recovery_codes"}
+    texts = [stored["totp"]["secret"], stored["recovery_codes"]["seed"]]
+    assert all(encryption.is_encrypted(text) for text in texts)
+    assert secret not in str(stored)
+    assert not any(each in str(stored) for each in recovery.get_unused_codes())
+
+
+@pytest.mark.django_db
+def test_secrets_that_were_stored_as_they_are_are_closed_and_still_serve() -> None:
+    migration: Any = importlib.import_module("marketplace.migrations.0003_second_factors_encrypted")
+    user = person()
+    secret = app(user)
+    codes = recovery_codes.RecoveryCodes.activate(user).get_unused_codes()
+    migration.decrypt(apps, None)
+    assert Authenticator.objects.get(type="totp").data["secret"] == secret
+    for _ in range(2):
+        migration.encrypt(apps, None)
+        assert secret not in str(Authenticator.objects.get(type="totp").data)
+    assert second_factor.claim(Authenticator.objects.get(type="totp"), code(secret))
+    assert recovery_codes.RecoveryCodes(Authenticator.objects.get(type="recovery_codes")).get_unused_codes() == codes
