@@ -6,6 +6,7 @@ an audit that did not take place is not one that found nothing.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def main() -> int:
 def audit(requirements: Path) -> int:
     program = Path(sys.executable).with_name("pip-audit")
     for service in SERVICES:
-        command = [program, "-s", service, "-r", requirements, "--require-hashes", "--disable-pip"]
+        command = [program, "-s", service, "-r", requirements, "--require-hashes", "--disable-pip", "-f", "json"]
         try:
             told = subprocess.run(
                 [*command, "--progress-spinner", "off"],
@@ -37,13 +38,17 @@ def audit(requirements: Path) -> int:
         except subprocess.TimeoutExpired:
             sys.stdout.write(f"{requirements.name}: {service} did not answer within {SECONDS_MAX} s.\n")
             continue
-        if "No known vulnerabilities found" in told.stderr:
-            sys.stdout.write(f"{requirements.name}: {service} knows of no hole.\n")
-            return 0
-        if told.stdout.strip():
-            sys.stdout.write(f"{requirements.name}, by {service}:\n{told.stdout}\n")
+        report = json.loads(told.stdout) if told.stdout.startswith("{") else {"dependencies": []}
+        audited = [each for each in report["dependencies"] if "vulns" in each]
+        holes = [f"{each['name']} {each['version']}: {hole['id']}" for each in audited for hole in each["vulns"]]
+        if holes:
+            sys.stdout.write("".join(f"{requirements.name}, by {service}: {hole}\n" for hole in holes))
             return FOUND
-        sys.stdout.write(f"{requirements.name}: {service} cannot be reached: {told.stderr.strip().splitlines()[-1]}\n")
+        # A mirror without advisories answers that it knows none of the packages, and pip-audit calls that a success.
+        if audited:
+            sys.stdout.write(f"{requirements.name}: {service} knows of no hole in {len(audited)} packages.\n")
+            return 0
+        sys.stdout.write(f"{requirements.name}: {service} has no advisories for us, or cannot be reached.\n")
     sys.stdout.write(f"{requirements.name}: NOT audited, no database of advisories could be reached.\n")
     return UNREACHED
 
