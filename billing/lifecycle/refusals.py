@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from billing.catalog import queries as catalog_queries
+from billing.catalog.compiled import CompiledPlan
 from billing.infra import refusals
 from billing.lifecycle import remedies, usage
 from billing.lifecycle.remedies import Need, Remedy
@@ -15,9 +17,7 @@ from billing.metering import decisions
 from billing.metering.offers import Offer, Refusal
 from billing.models import (
     LIVE,
-    EntitlementKind,
     Organization,
-    PlanEntitlement,
     PolicyDecision,
     RefusalCount,
     Status,
@@ -89,15 +89,14 @@ def _lift(
     needs = _needs(organization, live, given, now=now)
     asked = list({id(need): need for need in needs.values()}.values())
     is_refused = any(need.refusal for need in asked)
-    offered = remedies.list_remedies(organization, asked, now=now) if is_refused else [[] for _ in asked]
+    offered = remedies.list_remedies(organization, asked, now=now, known=live) if is_refused else [[] for _ in asked]
     help_of = {id(need): tuple(each) for need, each in zip(asked, offered, strict=True)}
     return {note: (need.refusal is None, help_of[id(need)]) for note, need in needs.items()}
 
 
 def _find_live(organization: Organization) -> Subscription | None:
     return (
-        Subscription.objects.select_related("plan")
-        .prefetch_related("plan__entitlements")
+        Subscription.objects.select_related("organization", "plan", "marketplace")
         .filter(organization=organization, status__in=LIVE)
         .first()
     )
@@ -107,8 +106,8 @@ def _needs(
     organization: Organization, live: Subscription | None, notes: Sequence[str], *, now: datetime
 ) -> dict[str, Need]:
     """What each note asks for: one more of its meter, judged once for all notes of that meter, or the entitlement."""
-    entitlements = {each.key: each for each in live.plan.entitlements.all()} if live else {}
-    meters = {note: meter for note in notes if (meter := _meter(entitlements.get(_key(note))))}
+    plan = catalog_queries.compiled_plan(live.plan_id, live.plan.content_digest) if live else None
+    meters = {note: meter for note in notes if (meter := _meter(plan, _key(note)))}
     offers = {
         meter: Offer(organization, meter, Decimal(1), key=meter, source="dashboard")
         for meter in dict.fromkeys(meters.values())
@@ -120,27 +119,23 @@ def _needs(
         for (meter, offer), each in zip(offers.items(), judged, strict=True)
     }  # fmt: skip
     return {
-        note: by_meter[meters[note]]
-        if note in meters
-        else Need(None, _key(note), _refusal(note, live, entitlements), None)
+        note: by_meter[meters[note]] if note in meters else Need(None, _key(note), _refusal(note, plan), None)
         for note in notes
     }
 
 
-def _meter(entitlement: PlanEntitlement | None) -> str:
-    is_metered = entitlement is not None and entitlement.kind == EntitlementKind.METERED
-    return entitlement.meters[0] if entitlement is not None and is_metered and entitlement.meters else ""
+def _meter(plan: CompiledPlan | None, key: str) -> str:
+    """What a metered entitlement guards; a boolean one guards no meter of its own."""
+    return plan.meters_by_key[key][0] if plan and key in plan.meters_by_key and key not in plan.booleans else ""
 
 
 def _key(note: str) -> str:
     return note.removeprefix(QUOTA).removeprefix(FEATURE) if note.startswith((QUOTA, FEATURE)) else ""
 
 
-def _refusal(note: str, live: Subscription | None, entitlements: Mapping[str, PlanEntitlement]) -> Refusal | None:
+def _refusal(note: str, plan: CompiledPlan | None) -> Refusal | None:
     """What stands against it now, where no use of an event is to be judged."""
-    if live is None:
+    if plan is None:
         return Refusal("subscription_missing", MISSING, "")
-    entitlement = entitlements.get(_key(note))
-    if not _key(note) or (entitlement is not None and entitlement.enabled):
-        return None
-    return Refusal("feature_disabled", note, "", _key(note))
+    key = _key(note)
+    return None if not key or plan.booleans.get(key) else Refusal("feature_disabled", note, "", key)

@@ -41,8 +41,11 @@ class Need:
     standing: Standing | None
 
 
-def list_remedies(organization: Organization, needs: Sequence[Need], *, now: datetime) -> list[list[Remedy]]:
-    """For each need what would make it pass, soonest first; nothing for those that passed.
+def list_remedies(
+    organization: Organization, needs: Sequence[Need], *, now: datetime, known: Subscription | None = None
+) -> list[list[Remedy]]:
+    """For each need what would make it pass, soonest first; nothing for those that passed. ``known`` is a live
+    subscription that the caller has read already.
 
     ``change_plan`` and ``subscribe`` name the plan on sale that costs least by the month, in the organization's
     currency, among those under which *all* needs of the product would pass.
@@ -57,7 +60,8 @@ def list_remedies(organization: Organization, needs: Sequence[Need], *, now: dat
     for product, its_needs in by_product.items():
         if all(need.refusal is None for need in its_needs):
             continue
-        live = subscriptions_queries.find_live(organization, product)
+        is_known = known is not None and known.product == product
+        live = known if is_known else subscriptions_queries.find_live(organization, product)
         plans = [plan for plan in shop if plan.product == product and (live is None or plan.id != live.plan_id)]
         upgrade = _upgrade(organization, live, plans, its_needs, product=product, now=now, at=at)
         for need in its_needs:

@@ -1,6 +1,6 @@
 """Where an organization stands, on one screen: plan, period, limits, use, credits, renewal, invoices.
 
-Ten statements, whatever the number of rows: use comes from windows, never from events.
+Nine statements, whatever the number of rows: use comes from windows, never from events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, IntegerField, Q, Sum, Value, When
+from django.db.models import Case, FilteredRelation, IntegerField, Q, Sum, Value, When
 
 from billing.accounts import queries as accounts_queries
 from billing.credits import allocation
@@ -57,8 +57,7 @@ def posture(
 ) -> Posture:
     """The posture of ``organization`` for one product; ``now`` is real time, which a sandbox's own clock replaces."""
     at = accounts_queries.now_for(organization, now)
-    subscription = _find_subscription(organization, product)
-    period = _find_period(subscription, at)
+    subscription, period = _find_subscription(organization, product, at)
     units = dict(Meter.objects.values_list("code", "unit"))
     windows = _Windows(organization, subscription, period, at, units)
     grants = credits_queries.list_open_grants(subscription.marketplace) if subscription else []
@@ -88,25 +87,24 @@ def posture(
     )
 
 
-def _find_subscription(organization: Organization, product: str) -> Subscription | None:
-    """The live one, or else the one that ended last."""
+def _find_subscription(
+    organization: Organization, product: str, at: datetime
+) -> tuple[Subscription | None, SubscriptionPeriod | None]:
+    """The live one, or else the one that ended last; and its period that holds ``at``."""
     is_live = Case(When(status__in=LIVE, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return (
-        Subscription.objects.select_related("plan", "pending_plan", "marketplace")
+    running = FilteredRelation("periods", condition=Q(periods__starts_at__lte=at, periods__ends_at__gt=at))
+    found = (
+        Subscription.objects.annotate(running=running)
+        .select_related("plan", "pending_plan", "marketplace", "running")
         .filter(organization=organization, product=product)
         .order_by(is_live, "-ended_at", "-created_at")
         .first()
     )
+    return found, getattr(found, "running", None)
 
 
 def _renews(subscription: Subscription) -> bool:
     return subscription.status in _RENEWING and not subscription.cancel_at_period_end
-
-
-def _find_period(subscription: Subscription | None, at: datetime) -> SubscriptionPeriod | None:
-    if subscription is None:
-        return None
-    return SubscriptionPeriod.objects.filter(subscription=subscription, starts_at__lte=at, ends_at__gt=at).first()
 
 
 class _Windows:
