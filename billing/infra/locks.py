@@ -10,7 +10,7 @@ the transaction ends or its backend dies. ``lock_timeout`` applies and surfaces 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from psycopg import errors as pg_errors
 
 from billing.infra import statements
+from billing.infra.statements import Statement
 from billing.kernel.errors import Busy, InvariantViolation
 
 # The two-integer form of advisory locks is a key space of its own, apart from the organizations'.
@@ -44,8 +45,22 @@ def lock_organization(organization_id: UUID) -> None:
 
 def lock_organizations(organization_ids: Iterable[UUID]) -> None:
     """Take several organizations' locks, in key order, so that two overlapping callers cannot deadlock."""
+    _take(*_of_organizations(organization_ids))
+
+
+def lock_and_fetch(organization_ids: Iterable[UUID], sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """As ``lock_organizations``, then the rows of ``sql``, which sees all that was written under the locks before; in
+    one round trip."""
+    _require_transaction()
+    with busy_on_timeout():
+        return statements.fetch_after(_of_organizations(organization_ids), Statement(sql, params))
+
+
+def _of_organizations(organization_ids: Iterable[UUID]) -> Statement:
     keys = sorted({lock_key(organization_id) for organization_id in organization_ids})
-    _take("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted(key, n)", [keys])
+    return Statement(
+        "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted(key, n)", [keys]
+    )
 
 
 def lock_catalog() -> None:
@@ -62,12 +77,15 @@ def is_lock_timeout(error: BaseException) -> bool:
     return isinstance(error.__cause__, pg_errors.LockNotAvailable)
 
 
-def _take(sql: str, params: list[Any]) -> None:
-    connection = connections[DEFAULT_DB_ALIAS]
-    if not connection.in_atomic_block:
-        raise InvariantViolation("a lock outside a transaction would be released at once")
+def _take(sql: str, params: Sequence[Any]) -> None:
+    _require_transaction()
     with busy_on_timeout():
         statements.fetch_all(sql, params)
+
+
+def _require_transaction() -> None:
+    if not connections[DEFAULT_DB_ALIAS].in_atomic_block:
+        raise InvariantViolation("a lock outside a transaction would be released at once")
 
 
 @contextmanager

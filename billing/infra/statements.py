@@ -7,11 +7,13 @@ short one. These run on the same connection and in the same transaction, by libp
 
 from __future__ import annotations
 
+import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -19,10 +21,20 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import ForeignKey, Model
 from psycopg import errors as pg_errors
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 Row = TypeVar("Row", bound=Model)
+
+_BEGIN = b"BEGIN"
+
+
+class Statement(NamedTuple):
+    """As ``fetch_all`` takes it."""
+
+    sql: str
+    params: Sequence[Any]
+
 
 # A statement that is gone, or whose tables have changed since: made again at its next use.
 _STALE = (pg_errors.InvalidSqlStatementName, pg_errors.FeatureNotSupported)
@@ -33,16 +45,29 @@ def fetch_all(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
 
     ``sql`` marks parameters by ``%s`` and has no other use of the percent sign.
     """
+    with _noted(sql) as session:
+        return session.fetch_all(sql, params)
+
+
+def fetch_after(first: Statement, then: Statement) -> list[tuple[Any, ...]]:
+    """Run two statements in one round trip and return the rows of the second, whose snapshot is of after the first."""
+    with _noted(first.sql, then.sql) as session:
+        return session.fetch_after(first, then)
+
+
+@contextmanager
+def _noted(*texts: str) -> Iterator[_Session]:
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     began = time.monotonic()
     try:
         with connection.wrap_database_errors:
-            return _session(connection.connection).fetch_all(sql, params)
+            yield _session(connection.connection)
     finally:
         if connection.queries_logged:
             # Whoever counts statements counts these.
-            connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - began:.3f}"})
+            took = f"{time.monotonic() - began:.3f}"
+            connection.queries_log.extend({"sql": text, "time": took} for text in texts)
 
 
 class _Session:
@@ -56,27 +81,77 @@ class _Session:
         self._numbers = count()
 
     def fetch_all(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        connection, transformer = self._connection, self._transformer
-        pgconn = connection.pgconn
-        if not connection.autocommit and pgconn.transaction_status == TransactionStatus.IDLE:
-            # As a cursor does at the first statement outside of autocommit.
-            self._checked(pgconn.exec_(b"BEGIN"))
-        # Its annotation forgets that a value may be None.
-        values: Any = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
-        known = (sql, transformer.types)
-        name = self._names.get(known)
-        if name is None:
-            name = self._prepare(*known)
+        pgconn = self._connection.pgconn
+        if self._is_to_begin():
+            self._checked(pgconn.exec_(_BEGIN))
+        bound = self._bind(sql, params)
         try:
-            result = self._checked(pgconn.exec_prepared(name, values, transformer.formats))
+            result = self._checked(pgconn.exec_prepared(*bound))
         except _STALE:
-            del self._names[known]
+            self._names.clear()
             if pgconn.transaction_status != TransactionStatus.IDLE:
                 # Nothing more can be done in this transaction; the next one finds the statement new.
                 raise
-            result = self._checked(pgconn.exec_prepared(self._prepare(*known), values, transformer.formats))
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
+            result = self._checked(pgconn.exec_prepared(*self._bind(sql, params)))
+        return self._rows(result)
+
+    def fetch_after(self, first: Statement, then: Statement) -> list[tuple[Any, ...]]:
+        pgconn = self._connection.pgconn
+        bound = [self._bind(*first), self._bind(*then)]
+        is_to_begin = self._is_to_begin()
+        pgconn.enter_pipeline_mode()
+        try:
+            if is_to_begin:
+                pgconn.send_query_params(_BEGIN, None)
+            for each in bound:
+                pgconn.send_query_prepared(*each)
+            pgconn.pipeline_sync()
+            while pgconn.flush():
+                self._wait_for(select.POLLOUT)
+            *results, _ = [self._next_result() for _ in range(is_to_begin + len(bound) + 1)]
+        finally:
+            if pgconn.status == ConnStatus.OK:
+                pgconn.exit_pipeline_mode()
+        try:
+            # What follows a failure says only that it was not run.
+            return self._rows([self._checked(each) for each in results][-1])
+        except _STALE:
+            self._names.clear()
+            raise
+
+    def _next_result(self) -> PGresult:
+        pgconn = self._connection.pgconn
+        # Asked for a result that is not there yet, libpq would wait with every other thread standing still.
+        while pgconn.is_busy():
+            self._wait_for(select.POLLIN)
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            raise psycopg.OperationalError("the connection to the database is lost")
+        if result.status != ExecStatus.PIPELINE_SYNC:
+            # Each statement's results end with None.
+            pgconn.get_result()
+        return result
+
+    def _wait_for(self, event: int) -> None:
+        poll = select.poll()
+        poll.register(self._connection.pgconn.socket, event)
+        poll.poll()
+
+    def _is_to_begin(self) -> bool:
+        # As a cursor does at the first statement outside of autocommit.
+        connection = self._connection
+        return not connection.autocommit and connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def _bind(self, sql: str, params: Sequence[Any]) -> tuple[bytes, Any, Sequence[int] | None]:
+        transformer = self._transformer
+        values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
+        known = (sql, transformer.types)
+        return self._names.get(known) or self._prepare(*known), values, transformer.formats
+
+    def _rows(self, result: PGresult) -> list[tuple[Any, ...]]:
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
 
     def _prepare(self, sql: str, types: tuple[int, ...] | None) -> bytes:
         name = b"countinghouse_%d" % next(self._numbers)

@@ -16,13 +16,18 @@ from billing.metering.offers import Offer
 from billing.metering.store import Clock
 
 
-def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:
-    """A decider for each organization; ``now`` is real time, which a sandbox's clock replaces."""
+def open_books(
+    offers_of: Mapping[UUID, Sequence[Offer]], now: datetime, *, locking: bool = False
+) -> dict[UUID, Decider]:
+    """A decider for each organization; ``now`` is real time, which a sandbox's clock replaces.
+
+    ``locking`` takes the organizations' locks first, as whoever is going to write does. Raises ``Busy``.
+    """
     clocks = {
         organization_id: Clock(offers[0].organization.zone, offers[0].organization.clock_at or now)
         for organization_id, offers in offers_of.items()
     }
-    books = store.load(offers_of, clocks)
+    books = store.load(offers_of, clocks, locking=locking)
     # The caller's copy of the organization may be older than the lock: a moved clock or zone means other windows.
     moved = {key: current for key, row in books.items() if (current := _clock(row, now)) != clocks[key]}
     if moved:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.infra import locks, logs, refusals
+from billing.infra import logs, refusals
 from billing.metering import store
 from billing.metering.decisions import Decider
 from billing.metering.flaws import find_claim, find_flaw
@@ -50,8 +50,7 @@ def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider]
     for offer in offers:
         by_organization.setdefault(offer.organization.id, []).append(offer)
     with transaction.atomic():
-        locks.lock_organizations(by_organization)
-        deciders = open_books(by_organization, now)
+        deciders = open_books(by_organization, now, locking=True)
         # Nobody reads the guards behind each of many.
         is_read = len(offers) == 1
         outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]

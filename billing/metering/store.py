@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from billing.infra import statements
+from billing.infra import locks, statements
 from billing.kernel.decimals import plain
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.ids import new_id
@@ -198,10 +198,14 @@ class Clock(NamedTuple):
     now: datetime
 
 
-def load(offers_of: Mapping[UUID, Sequence[Offer]], clocks: Mapping[UUID, Clock]) -> dict[UUID, Books]:
-    """Read the books of each organization as far as its offers reach."""
+def load(
+    offers_of: Mapping[UUID, Sequence[Offer]], clocks: Mapping[UUID, Clock], *, locking: bool = False
+) -> dict[UUID, Books]:
+    """Read the books of each organization as far as its offers reach; ``locking`` takes their locks before."""
     asked = [asking(organization_id, clocks[organization_id], offers) for organization_id, offers in offers_of.items()]
-    rows = [_decode(text) for (text,) in statements.fetch_all(LOAD, [msgspec.json.encode(asked).decode()])]
+    params = [msgspec.json.encode(asked).decode()]
+    found = locks.lock_and_fetch(offers_of, LOAD, params) if locking else statements.fetch_all(LOAD, params)
+    rows = [_decode(text) for (text,) in found]
     return {row.organization_id: Books(row) for row in rows}
 
 

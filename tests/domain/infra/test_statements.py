@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
 import pytest
 from django.db import IntegrityError, NotSupportedError, connection, transaction
 
-from billing.infra import statements
+from billing.infra import locks, statements
+from billing.infra.statements import Statement
+from billing.kernel.errors import Busy
+from billing.models import Organization
 
 
 @pytest.mark.parametrize("number", [1, 40_000, 2**40, -1])
@@ -77,3 +86,83 @@ def test_statements_of_a_connection_that_was_closed_are_prepared_anew(real_db: N
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
     assert statements.fetch_all("SELECT %s::text", ["c"]) == [("c",)]
+
+
+COUNT = Statement("SELECT count(*) FROM odds", [])
+
+
+def insertion(number: int) -> Statement:
+    return Statement("INSERT INTO odds (number) VALUES (%s)", [number])
+
+
+def test_two_in_one_trip_and_in_one_transaction(real_db: None) -> None:
+    make_table()
+    for number in (1, 3):
+        with transaction.atomic():
+            assert statements.fetch_after(insertion(number), COUNT) == [(1,)]
+            transaction.set_rollback(True)
+    assert statements.fetch_after(insertion(5), COUNT) == [(1,)]
+    assert numbers() == [5]
+
+
+@pytest.mark.parametrize("steps", [(insertion(2), COUNT), (COUNT, insertion(2))], ids=["first", "second"])
+def test_where_one_of_two_fails_both_are_undone_and_the_connection_is_as_before(
+    real_db: None, steps: tuple[Statement, Statement]
+) -> None:
+    make_table()
+    for _ in range(2):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            statements.fetch_after(*steps)
+        with transaction.atomic():
+            assert statements.fetch_after(COUNT, COUNT) == [(0,)]
+            assert list(Organization.objects.all()) == []
+
+
+def lock_then_fetch(organization_id: UUID) -> list[tuple[int]]:
+    locks.lock_organization(organization_id)
+    return statements.fetch_all(*COUNT)
+
+
+def lock_and_fetch(organization_id: UUID) -> list[tuple[int]]:
+    return locks.lock_and_fetch([organization_id], *COUNT)
+
+
+@pytest.mark.parametrize("fetch", [lock_then_fetch, lock_and_fetch])
+def test_what_comes_after_a_lock_sees_what_its_last_holder_wrote(
+    real_db: None, fetch: Callable[[UUID], list[tuple[int]]]
+) -> None:
+    make_table()
+    waiting, holder = uuid4(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.closing(connection), transaction.atomic():
+            locks.lock_organization(waiting)
+            holder.set()
+            time.sleep(0.3)
+            insert(1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holder.wait(10)
+    with transaction.atomic():
+        assert fetch(waiting) == [(1,)]
+    thread.join()
+
+
+def test_a_lock_that_is_not_had_in_time_is_said_so(real_db: None) -> None:
+    wanted, holder, done = uuid4(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.closing(connection), transaction.atomic():
+            locks.lock_organization(wanted)
+            holder.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holder.wait(10)
+    with pytest.raises(Busy), transaction.atomic():
+        locks.lock_and_fetch([wanted], "SELECT 1", [])
+    done.set()
+    thread.join()
+    assert statements.fetch_all("SELECT 1", []) == [(1,)]
