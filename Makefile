@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal planted dashboard-at-size doctor-at-size bench lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation ordeal planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -45,6 +45,10 @@ doctor-at-size: venv-dev
 # The product next to what this machine allows, side by side; ARGS="--only single checks" for some, needs a quiet machine.
 bench: venv-dev
 	@$(BIN)/python -m bench $(ARGS)
+
+# The same requests at ten thousand to ten million events; ARGS="--events 1000000" for less.
+bench-growth: venv-dev
+	@$(BIN)/python -m bench --only growth $(ARGS)
 
 # Every page of an organization with a million events and a hundred thousand ledger entries, each within 300 ms.
 dashboard-at-size: venv-dev

@@ -1,5 +1,6 @@
 -- Requests for wrk. From the environment: METHOD, TARGET and BODY, in which @ORG is one of ORGANIZATIONS copies of
--- "load", @KEY an identity that no other request has, and @EVENTS a list of BATCH events; KEY is the bearer's.
+-- "load", @KEY an identity that no other request has, and @EVENTS a list of BATCH events; KEY is the bearer's, COOKIE that
+-- of somebody who has signed in.
 local threads = {}
 
 function setup(thread)
@@ -15,7 +16,9 @@ function init()
   run = os.getenv("RUN")
   method, target, body = os.getenv("METHOD"), os.getenv("TARGET"), os.getenv("BODY")
   math.randomseed(tonumber(os.getenv("SEED")) + number)
-  headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. os.getenv("KEY") }
+  headers = { ["Content-Type"] = "application/json" }
+  local cookie = os.getenv("COOKIE")
+  if cookie == "" then headers["Authorization"] = "Bearer " .. os.getenv("KEY") else headers["Cookie"] = cookie end
 end
 
 local function organization()

@@ -27,7 +27,7 @@ WARM_SECONDS = 1
 @dataclass(frozen=True, slots=True)
 class Request:
     """What every connection asks again and again; see ``load.lua`` for the placeholders. With ``organizations`` 0 all
-    go to one organization."""
+    go to one organization. ``key`` is an API key; ``cookie`` stands for somebody who has signed in."""
 
     method: str
     target: str
@@ -35,6 +35,7 @@ class Request:
     key: str = ""
     organizations: int = 0
     batch: int = 0
+    cookie: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def _by_wrk(address: str, request: Request, connections: int, seconds: float) ->
         "TARGET": request.target,
         "BODY": request.body,
         "KEY": request.key,
+        "COOKIE": request.cookie,
         "ORGANIZATIONS": str(request.organizations),
         "BATCH": str(request.batch),
         "RUN": uuid.uuid4().hex[:12],
@@ -138,6 +140,10 @@ class _Client:
                 self.latencies.append(time.monotonic() - asked)
                 self.wrong += not 200 <= status <= 299
 
+    def _credentials(self) -> str:
+        request = self.request
+        return f"Cookie: {request.cookie}" if request.cookie else f"Authorization: Bearer {request.key}"
+
     def _text(self, chance: random.Random, identity: str) -> bytes:
         request = self.request
 
@@ -151,6 +157,6 @@ class _Client:
         body = re.sub("@ORG", organization, request.body).replace("@KEY", identity).replace("@EVENTS", f"[{events}]")
         return (
             f"{request.method} {re.sub('@ORG', organization, request.target)} HTTP/1.1\r\nHost: localhost\r\n"
-            f"Authorization: Bearer {request.key}\r\nContent-Type: application/json\r\n"
+            f"{self._credentials()}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()

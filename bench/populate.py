@@ -2,12 +2,14 @@
 
 python -m bench.populate ORGANIZATIONS            organizations, and a platform key
 python -m bench.populate sandbox INSTANT          a sandbox whose clock stands a month after INSTANT
+python -m bench.populate visitor                  an owner of "load" who has signed in
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -74,6 +76,21 @@ def found_sandbox(began: datetime) -> dict[str, str]:
     return {}
 
 
+def sign_in() -> dict[str, str]:
+    """The cookie of a new owner of the organization "load"."""
+    from django.conf import settings
+    from django.test import Client
+
+    from billing.accounts import operations as accounts
+    from billing.models import Membership, Organization, Role
+
+    user = accounts.create_user(email="owner@example.com", password=secrets.token_urlsafe())
+    Membership.objects.create(organization=Organization.objects.get(slug="load"), user=user, role=Role.OWNER)
+    client = Client()
+    client.force_login(user)
+    return {"cookie": f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"}
+
+
 def _populate_naive(key: str, organizations: int) -> None:
     from bench.references import models
 
@@ -92,5 +109,8 @@ def _populate_naive(key: str, organizations: int) -> None:
 if __name__ == "__main__":
     django.setup()
     what = sys.argv[1]
-    told = found_sandbox(datetime.fromisoformat(sys.argv[2])) if what == "sandbox" else populate(int(what))
+    if what == "sandbox":
+        told = found_sandbox(datetime.fromisoformat(sys.argv[2]))
+    else:
+        told = sign_in() if what == "visitor" else populate(int(what))
     sys.stdout.write(f"{json.dumps(told)}\n")

@@ -27,6 +27,7 @@ class Scale:
     seconds: float = 5
     organizations: int = 10_000
     entries: int = 5_000_000
+    events: int = 10_000_000
 
 
 class Stage:
@@ -41,6 +42,13 @@ class Stage:
         told = self.servers.python("bench.populate", str(self.scale.organizations), environment=environment)
         key: str = json.loads(told)["key"]
         return key
+
+    @cached_property
+    def visitor(self) -> str:
+        """The cookie of an owner of the organization "load" who has signed in."""
+        environment = self.servers.environment(settings=REFERENCES)
+        cookie: str = json.loads(self.servers.python("bench.populate", "visitor", environment=environment))["cookie"]
+        return cookie
 
     @property
     def database_url(self) -> str:
