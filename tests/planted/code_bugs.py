@@ -20,8 +20,8 @@ from billing.infra import audit, locks
 from billing.invoicing import numbering, sealing
 from billing.kernel.decimals import ZERO
 from billing.kernel.ids import new_id
+from billing.metering import opening, quotas, reversing, store
 from billing.metering import operations as metering_operations
-from billing.metering import quotas, reversing, store
 from billing.metering.books import Account, Books, Charge, ChargeKey, Window
 from billing.metering.decisions import Decider
 from billing.metering.offers import Offer, Outcome
@@ -45,14 +45,13 @@ class CodeBug:
 
 def a_lost_lock(patch: Patch) -> None:
     """With some time between reading and writing, so that it does not take luck to meet."""
-    honest = metering_operations.open_books
 
     def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:
-        opened = honest(offers_of, now)
+        opened = opening.open_books(offers_of, now)
         time.sleep(0.02)
         return opened
 
-    patch.setattr(metering_operations, "open_books", open_books)
+    patch.setattr("billing.metering.operations.open_books", open_books)
     patch.setattr(locks, "_take", lambda sql, params: None)
 
 

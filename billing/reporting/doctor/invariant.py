@@ -39,7 +39,7 @@ class Scope:
     turn: int = 0
 
     @property
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, UUID | int | None]:
         return {"organization_id": self.organization_id, "turn": self.turn, "turns": TURNS}
 
 

@@ -19,7 +19,7 @@ from billing.reporting.doctor import examination
 SEALED_AFTER = LATE_MAX + timedelta(days=1)
 
 _OLD = """
-    period.ends_at < coalesce(organization.clock_at, %(now)s) - %(after)s
+    period.ends_at < coalesce(organization.clock_at, %(now)s) - make_interval(days => %(days)s)
     AND NOT EXISTS (SELECT FROM billing_use_seals AS seal WHERE seal.period_id = period.id)
 """
 # At random: whoever's books are not sound must not keep all others waiting behind them.
@@ -48,7 +48,7 @@ def seal_use(*, now: datetime, organizations_max: int = 500) -> int:
     wrong stays open, and is found every hour.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"now": now, "after": SEALED_AFTER, "limit": organizations_max})
+        cursor.execute(_DUE, {"now": now, "days": SEALED_AFTER.days, "limit": organizations_max})
         due = [row[0] for row in cursor.fetchall()]
     sealed = 0
     for organization in Organization.objects.filter(id__in=due):
@@ -56,6 +56,6 @@ def seal_use(*, now: datetime, organizations_max: int = 500) -> int:
             logs.event("use.unsealed", organization=organization.id, violations=[each.name for each in violations])
             continue
         with connection.cursor() as cursor:
-            cursor.execute(_SEAL, {"now": now, "after": SEALED_AFTER, "organization_id": organization.id})
+            cursor.execute(_SEAL, {"now": now, "days": SEALED_AFTER.days, "organization_id": organization.id})
             sealed += int(cursor.rowcount)
     return sealed
