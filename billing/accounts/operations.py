@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -14,19 +15,25 @@ from django.utils import timezone
 
 from billing.accounts import actors, fields, queries, tokens
 from billing.accounts.actors import Act, Actor
-from billing.accounts.members import LastOwner as LastOwner
-from billing.accounts.members import set_role as set_role
 from billing.infra import audit, locks
 from billing.kernel.errors import Conflict, Invalid
 from billing.models import ApiKey, Organization, User
 
 KEY_NAME_LENGTH_MAX = 120
+# How long a form that is sent again is a double click.
+ONCE_SECONDS = 60
 
 
 class OrganizationExists(Conflict):
     """The slug or external id names another organization already."""
 
     code = "organization_exists"
+
+
+class KeyMadeAlready(Conflict):
+    """The form was sent before, and its key is not shown again."""
+
+    code = "key_made_already"
 
 
 class UserExists(Conflict):
@@ -114,11 +121,16 @@ def create_key(
     scopes: Iterable[str],
     actor: Actor,
     expires_at: datetime | None = None,
+    once: str = "",
 ) -> tuple[ApiKey, str]:
     """Create a key of ``organization``, or of the platform where that is None. Returns it and its text.
 
-    The text is nowhere stored and cannot be shown again. Raises ``Invalid`` for a scope that does not exist or that an
-    organization's key cannot carry, and ``Forbidden`` for one that ``actor`` does not have.
+    The text is nowhere stored and cannot be shown again. ``once`` is what a form carries, unguessable and its own: sent
+    twice by the same hand within ``ONCE_SECONDS`` it makes one key, and both answers have its text, since the first one
+    may never have been seen; after that, or where the key is revoked, it raises ``KeyMadeAlready``.
+
+    Raises ``Invalid`` for a scope that does not exist or that an organization's key cannot carry, and ``Forbidden`` for
+    one that ``actor`` does not have.
     """
     granted = _scopes(scopes, organization)
     for scope in granted:
@@ -127,15 +139,26 @@ def create_key(
     # Keys live by real time, those of a sandbox too.
     if expires_at is not None and expires_at <= timezone.now():
         raise Invalid("A key cannot expire in the past.", field="expires_at")
-    secret = tokens.new(is_sandbox=organization is not None and organization.is_sandbox)
-    key = ApiKey.objects.create(
-        organization=organization,
-        name=fields.name(name, length_max=KEY_NAME_LENGTH_MAX),
-        prefix=secret[: tokens.PREFIX_LENGTH],
-        digest=tokens.digest(secret),
-        scopes=[scope.value for scope in granted],
-        expires_at=expires_at,
+    is_sandbox = organization is not None and organization.is_sandbox
+    owner = organization.id if organization else "platform"
+    secret = (
+        tokens.derived(f"{owner}:{actor.name}:{once}", secret=settings.SECRET_KEY, is_sandbox=is_sandbox)
+        if once
+        else tokens.new(is_sandbox=is_sandbox)
     )
+    try:
+        with transaction.atomic():
+            key = ApiKey.objects.create(
+                organization=organization,
+                name=fields.name(name, length_max=KEY_NAME_LENGTH_MAX),
+                prefix=secret[: tokens.PREFIX_LENGTH],
+                digest=tokens.digest(secret),
+                scopes=[scope.value for scope in granted],
+                expires_at=expires_at,
+            )
+    except IntegrityError:
+        # Only what is derived can be there already.
+        return _made_by(secret), secret
     audit.record(
         actor=actor.name,
         act="key.create",
@@ -161,6 +184,13 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime) -> ApiKey:
             organization_id=key.organization_id,
             details={"prefix": key.prefix},
         )
+    return key
+
+
+def _made_by(secret: str) -> ApiKey:
+    key = ApiKey.objects.get(digest=tokens.digest(secret))
+    if key.revoked_at is not None or timezone.now() - key.created_at > timedelta(seconds=ONCE_SECONDS):
+        raise KeyMadeAlready("This form made its key before. Open the page again to make another one.")
     return key
 
 

@@ -7,6 +7,7 @@ or a scanner's false find, be told without a look into the database.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 import zlib
@@ -22,7 +23,21 @@ _SHAPE = re.compile(rf"chk_(?:live|test)_[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSU
 
 def new(*, is_sandbox: bool) -> str:
     """A new key's text, from the system's randomness."""
-    body = (TEST if is_sandbox else LIVE) + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+    return _written("".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH)), is_sandbox=is_sandbox)
+
+
+def derived(seed: str, *, secret: str, is_sandbox: bool) -> str:
+    """The one key's text that ``seed`` stands for; nobody without ``secret`` makes it from the seed."""
+    number = int.from_bytes(hmac.digest(secret.encode(), b"api-key:" + seed.encode(), "sha512"))
+    letters = []
+    for _ in range(_RANDOM_LENGTH):
+        number, letter = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[letter])
+    return _written("".join(letters), is_sandbox=is_sandbox)
+
+
+def _written(letters: str, *, is_sandbox: bool) -> str:
+    body = (TEST if is_sandbox else LIVE) + letters
     return body + _checksum(body)
 
 

@@ -116,8 +116,9 @@ def _create(form: KeyForm, here: Visit) -> str:
             scopes=typed["scopes"],
             expires_at=here.now + timedelta(days=days) if days else None,
             actor=here.actor,
+            once=typed["once"],
         )
-    except (Invalid, Forbidden) as refusal:
+    except (Invalid, Forbidden, accounts_operations.KeyMadeAlready) as refusal:
         field = refusal.details.get("field")
         form.add_error(field if field in form.fields else None, refusal.message)
         return ""

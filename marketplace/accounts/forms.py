@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,6 +191,10 @@ class KeyForm(forms.Form):
         label=_("Name"), max_length=accounts_operations.KEY_NAME_LENGTH_MAX, help_text=_("What it is for.")
     )
     days = forms.ChoiceField(label=_("Good for"), choices=LIVES, initial="365")
+    # The form's own, so that a double click makes one key.
+    once = forms.CharField(
+        required=False, max_length=64, widget=forms.HiddenInput, initial=lambda: secrets.token_urlsafe(32)
+    )
     field_order = ("name", "scopes", "days")
 
     def __init__(self, *args: Any, scopes: Sequence[tuple[str, str]], **kwargs: Any) -> None:

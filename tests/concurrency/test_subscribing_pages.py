@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group
 from django.db import connections
 from django.test import Client
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.kernel.ids import new_id
 from billing.lifecycle import onboard
@@ -52,7 +52,7 @@ def stage() -> Organization:
 def person(organization: Organization | None) -> User:
     user: User = accounts_operations.create_user(email=f"{new_id().hex}@example.com", password="a-long-password")
     if organization is not None:
-        accounts_operations.set_role(organization=organization, user=user, role=Role.OWNER, actor=OPERATOR)
+        members.set_role(organization=organization, user=user, role=Role.OWNER, actor=OPERATOR)
     return user
 
 

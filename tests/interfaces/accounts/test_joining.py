@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from billing.accounts import actors, invitations, members, operations
 from billing.accounts import queries as accounts_queries
-from billing.models import ApiKey, Invitation, Membership, Organization, Role, User
+from billing.models import ApiKey, AuditEntry, Invitation, Membership, Organization, Role, User
 from tests.support import factories, people
 from tests.support.people import OPERATOR, PASSWORD, person, sign_in
 
@@ -229,6 +229,40 @@ def test_a_key_is_shown_once_and_revoked(client: Client, acme: Organization, own
     for _ in range(2):
         assert "is revoked" in text(client.post(f"/dashboard/acme/keys/{key.id}/revoke/", follow=True))
     assert Client().get("/api/billing/organizations/acme", headers=headers).status_code == 401
+
+
+def test_a_double_click_makes_one_key_and_shows_it(client: Client, acme: Organization, owner: User) -> None:
+    def form() -> str:
+        found = re.search(r'name="once" value="([^"]{43})"', client.get("/dashboard/acme/keys/").content.decode())
+        assert found
+        return found[1]
+
+    sent = {"name": "ci", "scopes": ["read"], "days": "30", "once": form()}
+    shown = [
+        re.findall(r"data-secret>(chk_live_\w+)<", client.post("/dashboard/acme/keys/", sent).content.decode())
+        for _ in range(2)
+    ]
+    assert shown[0]
+    assert shown[0] == shown[1]
+    assert ApiKey.objects.count() == AuditEntry.objects.filter(act="key.create").count() == 1
+    # Another form, and another person with the same one, make keys of their own.
+    assert form() != sent["once"]
+    client.force_login(people.member(acme, email="second@example.com"))
+    client.post("/dashboard/acme/keys/", sent)
+    assert ApiKey.objects.count() == 2
+
+
+@pytest.mark.parametrize("later", ["revoked", "a minute after"])
+def test_a_form_that_made_its_key_shows_it_no_more(client: Client, acme: Organization, owner: User, later: str) -> None:
+    sent = {"name": "ci", "scopes": ["read"], "days": "30", "once": "o" * 43}
+    client.post("/dashboard/acme/keys/", sent)
+    changed = {"revoked_at": timezone.now()} if later == "revoked" else {"created_at": timezone.now() - timedelta(61)}
+    ApiKey.objects.update(**changed)
+    again = client.post("/dashboard/acme/keys/", sent)
+    assert again.status_code == 422
+    assert "made its key before" in again.content.decode()
+    assert "data-secret" not in again.content.decode()
+    assert ApiKey.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from pytest_django import Settings
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
@@ -29,7 +29,7 @@ from billing.models import (
     User,
 )
 from billing.reporting.doctor import verify
-from tests.support import catalogs, factories
+from tests.support import catalogs, factories, people
 
 pytestmark = pytest.mark.django_db
 OPERATOR = actors.operator("test")
@@ -49,7 +49,7 @@ def staff(client: Client, group: str = "finance", regions: tuple[str, ...] = ("e
     user: User = accounts_operations.create_user(email=f"{new_id().hex}@example.com", password="a-long-password")
     User.objects.filter(id=user.id).update(is_staff=True, cleared_regions=list(regions))
     user.groups.add(Group.objects.get_or_create(name=group)[0])
-    client.force_login(user)
+    people.enter(client, user)
     return user
 
 
@@ -199,7 +199,7 @@ def test_staff_by_group_and_region(
 
 def test_an_owner_has_no_desk(client: Client, acme: Organization) -> None:
     owner: User = accounts_operations.create_user(email="owner@example.com", password="a-long-password")
-    accounts_operations.set_role(organization=acme, user=owner, role=Role.OWNER, actor=OPERATOR)
+    members.set_role(organization=acme, user=owner, role=Role.OWNER, actor=OPERATOR)
     client.force_login(owner)
     assert client.get(DESK).status_code == 403
     assert "/desk/" not in client.get("/dashboard/acme/").content.decode()

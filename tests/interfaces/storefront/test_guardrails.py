@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.kernel.ids import new_id
 from billing.kernel.periods import Cadence, calendar_window
@@ -46,7 +46,7 @@ def use(organization: Organization, quantity: str, *flags: str, on: str = "2026-
 
 def signed_in(client: Client, organization: Organization, role: str = Role.MEMBER) -> None:
     user: User = accounts_operations.create_user(email=f"{new_id().hex}@example.com", password="a-long-password")
-    accounts_operations.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
+    members.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
     client.force_login(user)
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
@@ -80,7 +80,7 @@ def signed_in(client: Client, organization: Organization | None, role: str = Rol
     if fields:
         User.objects.filter(id=user.id).update(**fields)
     if organization is not None:
-        accounts_operations.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
+        members.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
     client.force_login(user)
     return user
 
@@ -233,7 +233,7 @@ def bare(response: Any) -> str:
 def test_switching_organizations(client: Client, organization: Organization) -> None:
     user = signed_in(client, organization)
     second = factories.organization(slug="zebra", name="Zebra")
-    accounts_operations.set_role(organization=second, user=user, role=Role.MEMBER, actor=OPERATOR)
+    members.set_role(organization=second, user=user, role=Role.MEMBER, actor=OPERATOR)
     page = text(client.get("/dashboard/acme/"))
     assert 'href="/dashboard/zebra/"' in page
     other = text(client.get("/dashboard/zebra/"))

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.accounts.actors import Actor
 from billing.kernel.ids import new_id
@@ -52,7 +52,7 @@ def signed_in(client: Client, organization: Organization | None, role: str = Rol
     if more:
         User.objects.filter(id=user.id).update(**more)
     if organization is not None:
-        accounts_operations.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
+        members.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
     client.force_login(user)
     return user
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from billing.accounts import actors
+from billing.accounts import actors, members
 from billing.accounts import operations as accounts_operations
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
@@ -54,7 +54,7 @@ def acme() -> Organization:
 def signed_in(client: Client, *organizations: Organization, role: str = Role.OWNER) -> User:
     user: User = accounts_operations.create_user(email=f"{new_id().hex}@example.com", password="a-long-password")
     for organization in organizations:
-        accounts_operations.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
+        members.set_role(organization=organization, user=user, role=role, actor=OPERATOR)
     client.force_login(user)
     return user
 
@@ -259,7 +259,7 @@ def test_for_which_organization(client: Client, acme: Organization) -> None:
     zebra, other = factories.sandbox(clock_at=NOW, slug="zebra", name="Zebra"), factories.organization(slug="other")
     user = signed_in(client, acme, zebra)
     mere = factories.organization(slug="mere", name="Merely a member")
-    accounts_operations.set_role(organization=mere, user=user, role=Role.MEMBER, actor=OPERATOR)
+    members.set_role(organization=mere, user=user, role=Role.MEMBER, actor=OPERATOR)
     text = page(client, organization="zebra")
     assert '<option value="zebra" selected>' in text
     assert "Merely a member" not in text
@@ -275,7 +275,7 @@ def test_a_forged_organization(client: Client, acme: Organization, slug: str, st
     factories.organization(slug="other")
     mere = factories.organization(slug="mere")
     user = signed_in(client, acme)
-    accounts_operations.set_role(organization=mere, user=user, role=Role.MEMBER, actor=OPERATOR)
+    members.set_role(organization=mere, user=user, role=Role.MEMBER, actor=OPERATOR)
     assert send(client, organization=slug).status_code == status
     assert not Subscription.objects.exists()
 
