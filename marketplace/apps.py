@@ -4,4 +4,5 @@ from django.apps import AppConfig
 class MarketplaceConfig(AppConfig):
     name = "marketplace"
     verbose_name = "Marketplace"
+    personal_data = "marketplace.partners.privacy"
     mcpctl_commands = {"partners": "marketplace.cli.partners", "listings": "marketplace.cli.listings"}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import QuerySet
@@ -60,6 +62,7 @@ def export(*, email: str, actor: Actor) -> dict[str, Any]:
     memberships = Membership.objects.filter(user=user).select_related("organization") if user else ()
     mails = Mail.objects.filter(to__iexact=email).order_by("id")
     invoices = Invoice.objects.filter(customer__billing_email__iexact=email).order_by("number")
+    elsewhere = [each.export(user) for each in _others()] if user else []
     return {
         "person": None
         if user is None
@@ -100,7 +103,7 @@ def export(*, email: str, actor: Actor) -> dict[str, Any]:
             }
             for each in acts.order_by("recorded_at", "id")
         ],
-    }
+    } | {name: rows for found in elsewhere for name, rows in found.items()}
 
 
 def erase(*, email: str, actor: Actor, reason: str) -> dict[str, int]:
@@ -121,6 +124,8 @@ def erase(*, email: str, actor: Actor, reason: str) -> dict[str, int]:
         }
         if user is not None:
             gone["memberships"] = _forget_user(user)
+            for each in _others():
+                gone |= each.forget(user)
         audit.record(
             actor=actor.name,
             act="person.erase",
@@ -165,6 +170,21 @@ def forget_payloads(
             details={"payloads": count},
         )
     return count
+
+
+class Holder(Protocol):
+    """What another app holds of a person: a module that its configuration names as ``personal_data``."""
+
+    def export(self, user: User) -> dict[str, list[dict[str, str]]]:
+        """By what it is, as plain JSON."""
+
+    def forget(self, user: User) -> dict[str, int]:
+        """Take it out, and say how many rows of what that were."""
+
+
+def _others() -> list[Holder]:
+    named = [getattr(config, "personal_data", "") for config in apps.get_app_configs()]
+    return [cast(Holder, import_module(name)) for name in named if name]
 
 
 def _find(email: str) -> tuple[User | None, list[Organization]]:

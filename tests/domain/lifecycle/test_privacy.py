@@ -30,7 +30,8 @@ from billing.models import (
     User,
 )
 from billing.reporting import doctor
-from tests.support import catalogs, cli, factories, people
+from marketplace.models import PartnerMember
+from tests.support import catalogs, cli, factories, partners, people
 from tests.support.factories import at
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,8 @@ def ada(db: None) -> User:
     assert Client().login(username=ADA.lower(), password=PASSWORD) or Client().login(username=ADA, password=PASSWORD)
     EmailAddress.objects.create(user=user, email=ADA.lower(), verified=True, primary=True)
     people.app(user)
+    partner = partners.partner()
+    PartnerMember.objects.create(partner=partner, user=user, role="admin", created_at=MARCH)
     return user
 
 
@@ -77,6 +80,7 @@ def test_all_of_it_is_told(ada: User) -> None:
     assert len(told["invitations"]) == 2
     assert [each["type"] for each in told["second_factors"]] == ["totp"]
     assert told["mails"]
+    assert [(each["partner"], each["role"]) for each in told["partner_memberships"]] == [("northwind", "admin")]
     json.dumps(told)
 
 
@@ -86,7 +90,8 @@ def test_all_of_it_is_taken_out_and_the_books_stay_sound(ada: User) -> None:
     browser.force_login(ada)
     assert Session.objects.count() == 1
     gone = privacy.erase(email=ADA, actor=OPERATOR, reason="asked for by letter")
-    assert gone["memberships"] == 1
+    assert gone["memberships"] == gone["partner_memberships"] == 1
+    assert not PartnerMember.objects.exists()
     assert gone["billing_contacts"] == 1
     assert gone["invitations"] == 2
     assert not Authenticator.objects.exists()
