@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing.accounts.actors import Act, Actor
 from billing.admin import parts
 from billing.admin.acting import ActingDesk, DeskAct
 from billing.admin.asking import Confirm, Why
-from billing.admin.base import Desk, link
+from billing.admin.base import link
 from billing.admin.parts import Cell, Page
-from marketplace.models import Listing, Partner
-from marketplace.partners import operations, queries
+from marketplace.models import NAME_LENGTH_MAX, WEBSITE_LENGTH_MAX, Category, Listing, Partner
+from marketplace.partners import categories, membership, operations, queries
 from marketplace.partners.transitions import TRANSITIONS, Step
 
 ROWS_SHOWN = 20
@@ -123,8 +125,38 @@ class ListingDesk(ActingDesk):
         )
 
 
+class NameForm(Why):
+    name = forms.CharField(max_length=NAME_LENGTH_MAX, widget=UnfoldAdminTextInputWidget)
+    field_order = ("name", "reason")
+
+    @classmethod
+    def starting(cls, row: Any) -> dict[str, Any]:
+        return {**super().starting(row), "name": row.name}
+
+
+class PartnerNameForm(NameForm):
+    website = forms.CharField(max_length=WEBSITE_LENGTH_MAX, required=False, widget=UnfoldAdminTextInputWidget)
+    field_order = ("name", "website", "reason")
+
+    @classmethod
+    def starting(cls, row: Any) -> dict[str, Any]:
+        return {**super().starting(row), "website": row.website}
+
+
+def _rename_partner(row: Partner, actor: Actor, given: Mapping[str, Any], now: datetime) -> str:
+    membership.rename_partner(
+        partner=row, name=given["name"], website=given["website"], actor=actor, reason=given["reason"]
+    )
+    return "renamed"
+
+
+def _rename_category(row: Category, actor: Actor, given: Mapping[str, Any], now: datetime) -> str:
+    categories.rename(category=row, name=given["name"], actor=actor, reason=given["reason"])
+    return "renamed"
+
+
 @admin.register(Partner)
-class PartnerDesk(Desk):
+class PartnerDesk(ActingDesk):
     act = Act.LISTINGS
     organization_path = ""
     object_type = "partner"
@@ -132,6 +164,7 @@ class PartnerDesk(Desk):
     search_fields = ("slug", "name")
     search_help_text = "Address, name, or the partner's id"
     ordering = ("slug",)
+    acts = (DeskAct("rename", "Rename", Act.LISTINGS, _rename_partner, PartnerNameForm, icon="edit", is_bulk=False),)
 
     def page(self, request: HttpRequest, row: Partner) -> Page:
         return Page(
@@ -155,4 +188,22 @@ class PartnerDesk(Desk):
                     empty="None.",
                 ),
             ],
+        )
+
+
+@admin.register(Category)
+class CategoryDesk(ActingDesk):
+    act = Act.LISTINGS
+    organization_path = ""
+    object_type = "category"
+    list_display = ("name", "code", "position")
+    search_fields = ("code", "name")
+    search_help_text = "Name or code"
+    ordering = ("position", "name")
+    acts = (DeskAct("rename", "Rename", Act.LISTINGS, _rename_category, NameForm, icon="edit", is_bulk=False),)
+
+    def page(self, request: HttpRequest, row: Category) -> Page:
+        return Page(
+            title=row.name,
+            sections=[parts.pairs("Category", ("Code", row.code), ("Position", row.position))],
         )

@@ -24,7 +24,7 @@ ROWS_SHOWN = 25
 
 @admin.register(WebhookEndpoint)
 class EndpointDesk(Desk):
-    act = Act.WEBHOOKS
+    act = Act.MONEY
     object_type = "webhook_endpoint"
     list_display = (
         "organization",
@@ -87,7 +87,7 @@ class Failing(admin.SimpleListFilter):
 @admin.register(WebhookDelivery)
 class DeliveryDesk(Desk):
     plural = "Webhook deliveries"
-    act = Act.WEBHOOKS
+    act = Act.MONEY
     list_display = ("created_at", "organization", "topic", "status", "attempts", "failures", "next_attempt_at")
     list_filter = (ById.of("endpoint", "endpoint"), Failing, "status")
     list_select_related = ("organization", "event")

@@ -105,8 +105,8 @@ def _tiles(request: HttpRequest, counts: Today) -> list[Tile]:
         (Act.MONEY, counts.dunnings, "dunnings open", listing(Collection, "state=open")),
         (Act.MONEY, counts.past_due, "past due", listing(Collection, "state=past_due")),
         (Act.CREDITS, counts.approvals, "approvals waiting", listing(CreditRequest, "state=waiting")),
-        (Act.WEBHOOKS, counts.deliveries_failing, "deliveries failing", listing(WebhookDelivery, "failing=yes")),
-        (Act.WEBHOOKS, counts.endpoints_paused, "endpoints given up", listing(WebhookEndpoint, _FAILING)),
+        (Act.MONEY, counts.deliveries_failing, "deliveries failing", listing(WebhookDelivery, "failing=yes")),
+        (Act.MONEY, counts.endpoints_paused, "endpoints given up", listing(WebhookEndpoint, _FAILING)),
         (Act.PROVIDERS, counts.provider_events_parked, "provider events parked", listing(ProviderInboxEvent, _PARKED)),
     ]  # fmt: skip
     tiles = [

@@ -57,6 +57,32 @@ def create_partner(*, slug: str, name: str, actor: Actor, now: datetime, website
 
 
 @atomic
+def rename_partner(*, partner: Partner, name: str, website: str, actor: Actor, reason: str) -> Partner:
+    """Give the partner another name and website; its address stays, as others link to it.
+
+    Raises ``Forbidden`` or ``Invalid`` naming the field.
+    """
+    rights.require_review(actor)
+    _lock(partner)
+    partner.refresh_from_db()
+    was = {"name_was": partner.name, "website_was": partner.website}
+    partner.name = fields.line(name, field="name", length_max=NAME_LENGTH_MAX)
+    partner.website = fields.website(website)
+    partner.save(update_fields=["name", "website"])
+    now_is = {"name": partner.name, "website": partner.website}
+    audit.record(
+        actor=actor.name,
+        act="partner.rename",
+        object_type="partner",
+        object_id=partner.id,
+        organization_id=None,
+        reason=reason,
+        details=was | now_is,
+    )
+    return partner
+
+
+@atomic
 def set_member(*, partner: Partner, email: str, role: str, actor: Actor, now: datetime) -> PartnerMember:
     """Make whoever signs in with ``email`` a member, or change their role.
 

@@ -294,8 +294,9 @@ ADMIN = {
     "billing/subscriptionperiod": _READ,
     "billing/usageevent": _READ,
     "billing/user": set[str](),
-    "billing/webhookdelivery": set[str](),
-    "billing/webhookendpoint": set[str](),
+    "billing/webhookdelivery": _MONEY,
+    "billing/webhookendpoint": _MONEY,
+    "marketplace/category": {"marketplace"},
     "marketplace/listing": {"marketplace"},
     "marketplace/partner": {"marketplace"},
 }

@@ -3,8 +3,8 @@
 import pytest
 from django.test import Client
 
-from billing.models import User
-from marketplace.models import Listing, Partner
+from billing.models import AuditEntry, User
+from marketplace.models import Category, Listing, Partner
 from marketplace.partners.transitions import Step
 from tests.support import partners
 from tests.support.staff import act, staff
@@ -63,3 +63,31 @@ def test_a_partner_is_looked_at_and_not_edited(browser: Client, waiting: Listing
         assert browser.post(f"/admin/marketplace/{path}").status_code == 403
     browser.post(f"/admin/marketplace/partner/{partner.id}/change/", {"name": "x"})
     assert Partner.objects.get().name == HOSTILE
+
+
+def test_a_partner_is_renamed_with_a_reason(browser: Client, waiting: Listing) -> None:
+    partner = Partner.objects.get()
+    path = f"/admin/marketplace/partner/{partner.id}/act/rename/"
+    assert browser.get(path).context["form"].initial["name"] == HOSTILE
+    for bad in ({"name": ""}, {"name": "Northwind", "website": "javascript:alert(1)"}, {"name": "a\x07"}):
+        act(browser, path, reason="They asked.", **bad)
+        partner.refresh_from_db()
+        assert partner.name == HOSTILE
+    act(browser, path, name="Northwind", website="https://northwind.example/", reason="They asked.")
+    partner.refresh_from_db()
+    assert (partner.slug, partner.name, partner.website) == ("northwind", "Northwind", "https://northwind.example/")
+    told = AuditEntry.objects.get(act="partner.rename")
+    assert (told.reason, told.details["name_was"], told.details["name"]) == ("They asked.", HOSTILE, "Northwind")
+    assert "partner.rename" in browser.get(f"/admin/marketplace/partner/{partner.id}/change/").content.decode()
+    for stranger in (staff("finance"), staff("support"), Client()):
+        assert stranger.get(path).status_code in (302, 403)
+
+
+def test_a_category_is_renamed_and_keeps_its_code(browser: Client) -> None:
+    first, second = Category.objects.all()[:2]
+    path = f"/admin/marketplace/category/{first.code}/act/rename/"
+    assert "has this name" in act(browser, path, name=second.name, reason="x").content.decode()
+    act(browser, path, name="Things to connect", reason="Clearer.")
+    assert Category.objects.get(code=first.code).name == "Things to connect"
+    assert AuditEntry.objects.get(act="category.rename").details == {"was": first.name, "name": "Things to connect"}
+    assert "Categories" in browser.get("/admin/").content.decode()
