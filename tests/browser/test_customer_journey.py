@@ -110,6 +110,12 @@ def read_why(ada: Visitor, slug: str) -> None:
     assert "3" in ada.text
     ada.follow("Refusals")
     assert ada.path == f"/dashboard/{slug}/refusals/"
+    assert "Cases: beyond the limit." in ada.text
+    assert "Change to the plan Team, $49.00 a month." in ada.text
+    # Beside the words a link to where it is done.
+    ada.click(ada.page.locator("main .helps a").first)
+    assert ada.path == f"/dashboard/{slug}/plan/"
+    ada.open(f"/dashboard/{slug}/refusals/")
 
 
 def upgrade(ada: Visitor, slug: str) -> None:
