@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
 from rest_framework.authentication import CSRFCheck
 
 from billing.accounts import actors
@@ -39,6 +41,14 @@ def authenticate(request: HttpRequest, now: datetime) -> Caller:
     if request.method not in _SAFE:
         _check_csrf(request)
     return Caller(actors.for_user(user))
+
+
+def require_fresh(request: HttpRequest) -> None:
+    """Pass if the session's owner proved who they are a moment ago, by ``BILLING_IS_FRESH``, which whoever brings the
+    sign-in names; without it nobody is asked. Raises ``Refused`` 403."""
+    named = settings.BILLING_IS_FRESH
+    if named and not import_string(named)(request):
+        raise Refused(403, "sign_in_again", "This moves money: sign in again on the pages first, or send an API key.")
 
 
 def _by_key(header: str, now: datetime) -> Caller:

@@ -42,3 +42,5 @@ UNFOLD: dict[str, Any] = {
 
 # Where a function is that sends somebody who acts on the desk to sign in again, unless they did so lately.
 BILLING_FRESH_SIGN_IN = "marketplace.accounts.freshness.ask_again"
+# The same question where nobody can be sent anywhere: calls of the API by a session.
+BILLING_IS_FRESH = "marketplace.accounts.freshness.is_fresh"

@@ -25,6 +25,7 @@ from billing.kernel.periods import Cadence, calendar_window
 from billing.lifecycle import adjust
 from billing.models import GrantKind, Subscription
 from marketplace import wording
+from marketplace.accounts import freshness
 from marketplace.dashboard.frame import Visit, show, visit
 from marketplace.desk import pages
 from marketplace.doors import private_act, private_page
@@ -53,6 +54,8 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
 def draft(request: HttpRequest, slug: str) -> HttpResponse:
     """Draft the invoice of the last ended period, or bring its draft up to the books; then look at it."""
     here = visit(request, slug, tab=TAB, act=Act.INVOICES)
+    if (stale := freshness.ask_again(request)) is not None:
+        return stale
     invoice = invoicing_operations.draft(subscription=_subscription(here), actor=here.actor, now=here.at)
     if invoice.number:
         messages.info(request, _("The invoice of this period is out already."))
@@ -65,6 +68,8 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
 def top_up(request: HttpRequest, slug: str) -> HttpResponse:
     """Give credits, with a reason; above a set amount a second person has to approve."""
     here = visit(request, slug, tab=TAB, act=Act.CREDITS)
+    if (stale := freshness.ask_again(request)) is not None:
+        return stale
     subscription, credits = _subscription(here), _credits(request)
     kind, expires_at = _kind(request), _expires_at(request, here.zone)
     reason = typed(request, "reason")

@@ -17,7 +17,7 @@ from billing.accounts import invitations, members, operations
 from billing.kernel.ids import new_id
 from billing.models import CreditRequest, ProviderInboxEvent, StubCharge, Subscription, UsageDebitHold, User
 from examples.casework.models import Case
-from tests.support import partners, pictures
+from tests.support import partners, people, pictures
 from tests.support.api import CLI, NOW, World, build
 from tests.support.factories import at
 
@@ -152,7 +152,7 @@ def _publish() -> str:
 
 def signed_in(name: str, user: User, rights: set[str]) -> Caller:
     client = Client()
-    client.force_login(user)
+    people.enter(client, user)
     return Caller(name, "role", frozenset(rights), client, user_id=user.id)
 
 
@@ -265,7 +265,7 @@ def _callers(world: World) -> list[Caller]:
         if of == "staff":
             user.groups.add(Group.objects.get_or_create(name=name.removeprefix("staff "))[0])
         client = Client()
-        client.force_login(user)
+        people.enter(client, user)
         return Caller(name, of, frozenset(rights), client, user_id=user.id)
 
     return [

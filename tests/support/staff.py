@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -10,6 +9,7 @@ from django.test import Client
 
 from billing.accounts import operations
 from billing.models import User
+from tests.support import people
 
 
 def staff(*groups: str, regions: tuple[str, ...] = ("eu",), superuser: bool = False, ago: float = 0) -> Client:
@@ -18,11 +18,7 @@ def staff(*groups: str, regions: tuple[str, ...] = ("eu",), superuser: bool = Fa
     User.objects.filter(id=user.id).update(is_staff=True, is_superuser=superuser, cleared_regions=list(regions))
     user.groups.set(Group.objects.filter(name__in=groups))
     browser = Client()
-    browser.force_login(User.objects.get(id=user.id))
-    session = browser.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - ago}]
-    session["account_authentication_methods_user"] = str(user.pk)
-    session.save()
+    people.enter(browser, User.objects.get(id=user.id), ago=ago)
     return browser
 
 

@@ -10,6 +10,7 @@ from django.test import Client
 from billing.accounts import members, operations
 from billing.accounts.actors import SCOPES
 from billing.models import AuditEntry, User
+from tests.support import people
 from tests.support.api import CLI, Api, World, rows
 
 # Everything an organization's key or person may try on its own organization, and the scope that it takes.
@@ -199,7 +200,7 @@ def person(world: World, **fields: Any) -> tuple[User, Api]:
     user = operations.create_user(email="p@example.com", password="correct horse battery")
     User.objects.filter(id=user.id).update(**fields)
     client = Client(enforce_csrf_checks=False)
-    client.force_login(user)
+    people.enter(client, user)
     return user, Api(client=client)
 
 
