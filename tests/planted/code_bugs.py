@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,15 +45,15 @@ class CodeBug:
 
 
 def a_lost_lock(patch: Patch) -> None:
-    """With some time between reading and writing, so that it does not take luck to meet."""
+    """Everybody locks something else, with some time between reading and writing, so that it takes no luck to meet."""
 
-    def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime) -> dict[UUID, Decider]:
-        opened = opening.open_books(offers_of, now)
+    def open_books(offers_of: Mapping[UUID, Sequence[Offer]], now: datetime, **rest: Any) -> dict[UUID, Decider]:
+        opened = opening.open_books(offers_of, now, **rest)
         time.sleep(0.02)
         return opened
 
     patch.setattr("billing.metering.operations.open_books", open_books)
-    patch.setattr(locks, "_take", lambda sql, params: None)
+    patch.setattr(locks, "lock_key", lambda _: random.getrandbits(62))
 
 
 def a_lost_lock_and_a_lost_guard(patch: Patch) -> None:
