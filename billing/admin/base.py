@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import DecimalField, Model, QuerySet
+from django.db.models import DateField, DecimalField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -198,9 +198,9 @@ class Desk(ModelAdmin):  # type: ignore[misc]  # unfold comes without types
 
 
 def _column(model: type[Model], name: Any) -> Any:
-    """How a list shows the column: quantities and credits without the zeros behind them."""
+    """How a list shows the column: as pages do, quantities without the zeros behind them and instants to the minute."""
     field = next((each for each in model._meta.get_fields() if each.name == name), None)  # noqa: SLF001 - public
-    if not isinstance(field, DecimalField):
+    if not isinstance(field, DecimalField | DateField):
         return name
 
     @admin.display(description=field.verbose_name, ordering=name)

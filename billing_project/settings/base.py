@@ -95,7 +95,6 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 USE_I18N = True
-FORMAT_MODULE_PATH = ["billing_project.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 

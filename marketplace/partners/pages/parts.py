@@ -73,6 +73,7 @@ class Text:
     category: str
     website: Website | None
     plan_code: str
+    plan: str
     picture: Picture | None
 
 
@@ -120,6 +121,7 @@ def text(revision: ListingRevision) -> Text:
         category=revision.category.name,
         website=website(revision.website),
         plan_code=revision.plan_code,
+        plan=wording.name(revision.plan_code) if revision.plan_code else "",
         picture=picture(revision),
     )
 
@@ -131,9 +133,13 @@ def history(listing: Listing, *, people: frozenset[str] | None) -> tuple[Happeni
     names = queries.names_of({row.actor for row in rows if people is None or row.actor in people})
     by_staff = gettext("The marketplace")
 
+    def by_program(actor: str) -> str:
+        kinds = {"system": gettext("The system"), "cli": gettext("An operator"), "key": gettext("A program")}
+        return kinds.get(actor.partition(":")[0], gettext("Somebody who left"))
+
     def who(row: ListingTransition) -> str:
         if people is None:
-            return names.get(row.actor, row.actor)
+            return names.get(row.actor) or by_program(row.actor)
         if row.actor not in people and row.step in REVIEW_STEPS:
             return by_staff
         return names.get(row.actor) or gettext("Somebody who left")

@@ -1,1 +1,0 @@
-"""How Django writes by itself, as the lists of the desk do; pages for customers ask ``marketplace.wording``."""
