@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from billing import tasks
@@ -19,8 +20,9 @@ from billing.accounts import members
 from billing.accounts import operations as accounts_operations
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
+from billing.infra import locks
 from billing.invoicing import operations
-from billing.lifecycle import clock, onboard, usage
+from billing.lifecycle import agenda, clock, onboard, usage
 from billing.metering.offers import Offer
 from billing.models import Invoice, Role
 from tests.browser.stage import OPERATOR, person
@@ -34,6 +36,14 @@ SIZE_MAX_BYTES = 200_000
 BEGAN, DAYS = datetime(2026, 3, 2, 9, tzinfo=UTC), 73
 # What a working day takes, by event.
 DAY = {"case_created": 9, "evaluation_run": 14, "document_generated": 6, "llm_context_tokens": 610_000}
+CUSTOMERS = (
+    ("lantern", "team", 11),
+    ("quarry", "scale", 9),
+    ("willow", "team", 8),
+    ("saddle", "team_yearly", 6),
+    ("cobalt", "scale", 5),
+    ("juniper", "team", 3),
+)
 PICTURES = [
     ("storefront", "nobody", "/"),
     ("dashboard", "ada", "/dashboard/meadow/"),
@@ -72,12 +82,35 @@ def meadow(stage: Stage) -> Stage:
         operations.pay(
             invoice=invoice, amount_minor=invoice.total_minor, reference=f"wire {invoice}", actor=OPERATOR, now=at
         )
-    # What finance sees: customers by contract, and books that were looked at.
-    for slug in ("harbour", "orchard"):
-        customer = accounts_operations.create_organization(slug=slug, name=slug.title(), actor=OPERATOR)
-        onboard.subscribe(organization=customer, plan_code="enterprise", actor=OPERATOR, now=timezone.now())
+    for slug, plan, months in CUSTOMERS:
+        customer_since(slug, plan, months)
     tasks.verify_books()
     return replace(stage, people={**stage.people, "ada": ada})
+
+
+def customer_since(slug: str, plan: str, months: int) -> None:
+    """What finance sees: a customer by contract, who used more than the plan includes and paid all but the last
+    invoice."""
+    now = timezone.now()
+    began = now - timedelta(days=30 * months)
+    customer = accounts_operations.create_organization(slug=slug, name=slug.title(), actor=OPERATOR)
+    onboard.subscribe(organization=customer, plan_code=plan, actor=OPERATOR, now=began)
+    for number in range(1, months + 1):
+        at = began + timedelta(days=30 * number - 10)
+        with transaction.atomic():
+            locks.lock_organization(customer.id)
+            agenda.run_until(customer.id, to=at, actor=OPERATOR, at=lambda due_at: None)
+        tokens = Decimal(9_000_000 + 1_700_000 * (number * 7 % 11))
+        usage.record([Offer(customer, "llm_context_tokens", tokens, key=f"{number}")], now=at)
+        if number < months:
+            for invoice in Invoice.objects.filter(organization=customer, status="issued"):
+                operations.pay(
+                    invoice=invoice,
+                    amount_minor=invoice.total_minor,
+                    reference=f"wire {invoice}",
+                    actor=OPERATOR,
+                    now=at,
+                )
 
 
 @pytest.mark.parametrize(("name", "who", "path"), PICTURES, ids=lambda value: value)
