@@ -11,10 +11,18 @@ from billing_project.embedded.processes import Child
 CONCURRENCY = 2
 
 
+def worker_command(*, concurrency: int) -> list[str]:
+    # Gossip and mingle are talk between workers that nothing here listens to.
+    return [*_celery(), "worker", "--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
+
+
+def beat_command(*, schedule: Path) -> list[str]:
+    return [*_celery(), "beat", "--schedule", str(schedule), "--pidfile="]
+
+
 def start_worker(*, log: Path, env: Mapping[str, str], keep_open: tuple[int, ...]) -> Child:
     return processes.start(
-        # Gossip and mingle are talk between workers that nothing here listens to.
-        [*_celery(), "worker", "--concurrency", str(CONCURRENCY), "--without-gossip", "--without-mingle"],
+        worker_command(concurrency=CONCURRENCY),
         name="Celery worker",
         log=log,
         stop_signal=signal.SIGTERM,
@@ -25,7 +33,7 @@ def start_worker(*, log: Path, env: Mapping[str, str], keep_open: tuple[int, ...
 
 def start_beat(*, log: Path, env: Mapping[str, str], schedule: Path, keep_open: tuple[int, ...]) -> Child:
     return processes.start(
-        [*_celery(), "beat", "--schedule", str(schedule), "--pidfile="],
+        beat_command(schedule=schedule),
         name="Celery beat",
         log=log,
         stop_signal=signal.SIGTERM,

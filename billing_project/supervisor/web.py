@@ -37,16 +37,21 @@ def refuse_port(port: int) -> None:
             raise StartError(f"Port {port} cannot be used ({error.strerror}): choose another with PORT=…") from None
 
 
+def command(*, host: str, port: int, workers: int) -> list[str | Path]:
+    """The server as a program; nothing but the arguments differs between a laptop and an installation."""
+    return [
+        Path(sys.executable).with_name("granian"),
+        *("--interface", "wsgi", "--host", host, "--port", str(port), "--no-ws", "--no-access-log"),
+        *("--workers", str(workers), "--blocking-threads", "2", "--respawn-failed-workers"),
+        # A worker that is told to stop while it still loads never does; without a limit that was ten minutes.
+        *("--workers-kill-timeout", "5"),
+        "billing_project.wsgi:application",
+    ]
+
+
 def start(*, port: int, log: Path, env: Mapping[str, str], keep_open: tuple[int, ...] = ()) -> Child:
     return processes.start(
-        [
-            Path(sys.executable).with_name("granian"),
-            *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--no-access-log"),
-            *("--workers", str(WORKERS), "--blocking-threads", "2", "--respawn-failed-workers"),
-            # A worker that is told to stop while it still loads never does; without a limit that was ten minutes.
-            *("--workers-kill-timeout", "5"),
-            "billing_project.wsgi:application",
-        ],
+        command(host=HOST, port=port, workers=WORKERS),
         name="web server",
         log=log,
         stop_signal=signal.SIGTERM,
