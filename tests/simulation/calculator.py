@@ -16,6 +16,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from tests.simulation import almanac, credit
@@ -143,6 +144,9 @@ class Life:
     def _coupon(self, entry: Entry) -> None:
         live = self._live(entry)
         coupon = next(each for each in COUPONS if each.code == entry.plan)
+        if any(each.coupon is coupon for each in chain.from_iterable(self._discounts.values())):
+            # Had once for ever: asked for again, it goes on as it was.
+            return
         since = live.number_at(entry.at)
         until = None if coupon.periods is None else since + coupon.periods - 1
         self._discounts[live.number].append(Discount(coupon, since, until))

@@ -16,7 +16,7 @@ from tests.simulation.comparing import Findings
 from tests.simulation.driving import Town
 from tests.simulation.lives import Resident
 
-TOLD_MAX = 10
+TOLD_MAX = 30
 YEAR = 365
 
 
@@ -46,11 +46,12 @@ class Report:
         return f"seed {self.seed}, {self.residents} organizations, {self.days} days: {told}; {self.seconds:.0f} s"
 
     def text(self) -> str:
-        """The figures, what was refused on the way, and the first of all that is wrong."""
+        """The figures, what was refused on the way, and the first that is wrong with each resident."""
         found = self.findings
         refused = ", ".join(f"{code} {count}" for code, count in sorted(self.refused.items()))
-        wrong = [*found.differences[:TOLD_MAX], *found.untiled[:TOLD_MAX], *found.unwell[:TOLD_MAX]]
-        return "\n".join([self.figures(), f"refused: {refused}", *wrong])
+        wrong = [*found.differences, *found.untiled, *found.unwell]
+        firsts = {each.partition(":")[0]: each for each in reversed(wrong)}
+        return "\n".join([self.figures(), f"refused: {refused}", *sorted(firsts.values())[:TOLD_MAX]])
 
 
 def play(
