@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation ordeal frontdoor planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -41,6 +41,10 @@ planted: venv-dev
 # How long the doctor takes with a million events, before and after they are sealed.
 doctor-at-size: venv-dev
 	@DOCTOR_EVENTS=1000000 $(BIN)/python -m pytest -q -s tests/domain/reporting/test_doctor_at_size.py $(ARGS)
+
+# Slow, huge, broken and nonsensical requests next to healthy ones on the real server; ARGS="--seconds 5" for less.
+frontdoor: venv-dev
+	@$(BIN)/python -m tests.frontdoor $(ARGS)
 
 # The product next to what this machine allows, side by side; ARGS="--only single checks" for some, needs a quiet machine.
 bench: venv-dev

@@ -75,6 +75,33 @@ def test_a_body_in_chunks_is_not_taken_for_none(http_server: HttpServer) -> None
     assert (document["status"], document["cancel_at_period_end"]) == ("active", True)
 
 
+def test_an_address_is_unquoted_once(http_server: HttpServer) -> None:
+    with connected(http_server) as connection:
+        for path, status in (
+            ("/%68ealthz", 200),
+            ("/%2568ealthz", 404),
+            ("/api/billing/pl%61ns", 200),
+            ("/%C3%A9%FF", 404),
+        ):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == status, path
+
+
+def test_a_name_that_cannot_be_read_is_not_none(http_server: HttpServer) -> None:
+    world = build()
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {world.own.key}",
+        "Idempotency-Key": "\u00e9",
+    }
+    with connected(http_server) as connection:
+        connection.request("POST", "/api/billing/usage", b'{"meter": "tokens", "quantity": "1"}', headers)
+        assert problem(connection.getresponse()) == (422, "invalid")
+    assert not UsageEvent.objects.exists()
+
+
 def test_odd_headers_are_problems(http_server: HttpServer) -> None:
     world = build()
     with connected(http_server) as connection:
