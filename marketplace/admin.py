@@ -127,7 +127,7 @@ class ListingDesk(ActingDesk):
 
 class NameForm(Why):
     name = forms.CharField(max_length=NAME_LENGTH_MAX, widget=UnfoldAdminTextInputWidget)
-    field_order = ("name", "reason")
+    field_order: tuple[str, ...] = ("name", "reason")
 
     @classmethod
     def starting(cls, row: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _find_subscription(
     running = FilteredRelation("periods", condition=Q(periods__starts_at__lte=at, periods__ends_at__gt=at))
     found = (
         Subscription.objects.annotate(running=running)
-        .select_related("plan", "pending_plan", "marketplace", "running")
+        .select_related("plan", "pending_plan", "marketplace", "running")  # type: ignore[misc]  # unknown to the stubs
         .filter(organization=organization, product=product)
         .order_by(is_live, "-ended_at", "-created_at")
         .first()
