@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -115,9 +116,10 @@ class JsonFormatter(logging.Formatter):
             line |= {f"{k}_" if k in _OWN else k: v for k, v in redact(fields).items()}
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = describe(record.exc_info[1])
-        return json.dumps(line, separators=(",", ":"))
+        return _encode(line)
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _OWN = frozenset({"time", "level", "logger", "event", "message", "component", "request_id", "exception"})
 
 
@@ -149,6 +151,8 @@ def redact_text(text: str) -> str:
     return _LOOKS_SECRET.sub(REDACTED, cut)
 
 
+# The code's own names, over and over; a mapping's keys may be anything.
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds something that must not be logged, whatever its value."""
     words = [word.lower() for word in _WORD.findall(name)]
