@@ -187,7 +187,7 @@ class Counter:
         )
 
     def _ask(self, names: list[str], figures: list[int]) -> list[int]:
-        arguments = (len(names), *names, SLOTS, *figures)
+        arguments: list[str | int] = [len(names), *names, SLOTS, *figures]
         try:
             return self._send("EVALSHA", _SHA, *arguments)
         except NoScriptError:

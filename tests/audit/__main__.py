@@ -24,9 +24,9 @@ def main() -> int:
 
 
 def audit(requirements: Path) -> int:
-    program = Path(sys.executable).with_name("pip-audit")
+    program = str(Path(sys.executable).with_name("pip-audit"))
     for service in SERVICES:
-        command = [program, "-s", service, "-r", requirements, "--require-hashes", "--disable-pip", "-f", "json"]
+        command = [program, "-s", service, "-r", str(requirements), "--require-hashes", "--disable-pip", "-f", "json"]
         try:
             told = subprocess.run(
                 [*command, "--progress-spinner", "off"],

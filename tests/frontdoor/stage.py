@@ -25,7 +25,7 @@ def run(server: HttpServer, *, seconds: float, together: bool) -> list[Outcome]:
     plans: list[tuple[str, list[attacks.Client]]] = [("nobody", [])]
     if together:
         slow = [each for each in attacks.SLOW for _ in range(SLOW_CLIENTS // len(attacks.SLOW))]
-        plans += [("slow clients", slow), ("the others", list(attacks.QUICK))]
+        plans += [("slow clients", [*slow]), ("the others", [*attacks.QUICK])]
     else:
         plans += [(each.__name__.replace("_", " "), [each] * SLOW_CLIENTS) for each in attacks.SLOW]
         plans += [(each.__name__.replace("_", " "), [each] * QUICK_CLIENTS) for each in attacks.QUICK]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
@@ -123,13 +122,12 @@ def test_calls_by_a_session_ask_too(subscription: Subscription) -> None:
     path, given = f"/api/billing/subscriptions/{subscription.id}/credits/adjust", {"credits": "5", "reason": "r"}
     before = MarketplaceSubscription.objects.get(subscription=subscription).credit_balance
 
-    def post(browser: Client, at: str = path, body: Any = given) -> HttpResponse:
-        answer: HttpResponse = browser.post(at, body, content_type="application/json")
-        return answer
+    def post(browser: Client, at: str = path, body: Any = given) -> Any:
+        return browser.post(at, body, content_type="application/json")
 
     stale = staff("finance", regions=("*",), ago=3600)
     for answer in (post(stale), post(stale, f"/api/billing/subscriptions/{subscription.id}/invoices/draft", {})):
-        assert (answer.status_code, answer.json()["code"]) == (403, "sign_in_again")  # type: ignore[attr-defined]
+        assert (answer.status_code, answer.json()["code"]) == (403, "sign_in_again")
     assert MarketplaceSubscription.objects.get(subscription=subscription).credit_balance == before
     assert stale.get(f"/api/billing/subscriptions/{subscription.id}/credits").status_code == 200
     assert post(staff("finance", regions=("*",))).status_code in (200, 201)
