@@ -21,7 +21,7 @@ from billing.kernel.ids import new_id
 from billing.lifecycle import onboard
 from billing.models import AuditEntry, CreditEntry, Organization, PlanSpan, PricingPlan, Role, Subscription, User
 from billing.reporting.doctor import verify
-from tests.support import catalogs, factories
+from tests.support import catalogs, factories, people
 
 pytestmark = pytest.mark.usefixtures("real_db")
 OPERATOR = actors.operator("test")
@@ -58,7 +58,7 @@ def person(organization: Organization | None) -> User:
 
 def tab(user: User) -> Client:
     client = Client()
-    client.force_login(user)
+    people.enter(client, user)
     return client
 
 
