@@ -15,7 +15,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
 # Asked one after the other until one answers.
 SERVICES = ("pypi", "osv")
 FOUND, UNREACHED = 1, 3
-SECONDS_MAX = 300
+SECONDS_MAX = 60
 
 
 def main() -> int:

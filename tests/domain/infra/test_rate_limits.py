@@ -123,7 +123,7 @@ def test_a_wider_limit_takes_effect_at_once(store: redis.Redis, redis_url: str) 
 
 def test_counts_leave_nothing_behind(store: redis.Redis, redis_url: str) -> None:
     assert admitted(Counter(redis_url), (Limit("key", 5, 1), "k"))
-    (name,) = store.keys("countinghouse:limit:*")
+    (name,) = store.keys("countinghouse:limit:key:1:*")
     assert 0 < store.pttl(name) <= 1100
 
 
