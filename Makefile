@@ -38,6 +38,10 @@ ordeal: venv-dev
 planted: venv-dev
 	@$(BIN)/python -m tests.planted $(ARGS)
 
+# Roles, a dump, a lost database, a restore and a silent doctor, on servers of its own: docs/operations.md.
+restore-drill: venv-dev
+	@$(BIN)/python -m tests.operations
+
 # How long the doctor takes with a million events, before and after they are sealed.
 doctor-at-size: venv-dev
 	@DOCTOR_EVENTS=1000000 $(BIN)/python -m pytest -q -s tests/domain/reporting/test_doctor_at_size.py $(ARGS)
