@@ -39,7 +39,7 @@ BODY_BYTES_MAX = 1_100_000
 BODY_SECONDS = float(os.environ.get("BILLING_BODY_SECONDS", "20"))
 # A longer answer is written to a file before it is sent; the file's name goes once the server has opened it.
 ANSWER_BYTES_MAX = 4_000_000
-LARGE_BYTES = 100_000
+UNCOLLECTED_BYTES_MAX = 30_000_000
 UNLINK_SECONDS = 30.0
 
 Environ = dict[str, Any]
@@ -67,7 +67,7 @@ class _Work:
     environ: Environ
     proto: Any
     done: asyncio.Future[None]
-    is_large: bool
+    body_bytes: int
 
 
 class Door:
@@ -76,6 +76,8 @@ class Door:
     def __init__(self, application: Any) -> None:
         self._application = application
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        # Threads at worst forget what another counted.
+        self._uncollected_bytes = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -86,19 +88,19 @@ class Door:
             threading.Thread(target=self._serve, name=f"django-{number}", daemon=True).start()
 
     async def __rsgi__(self, scope: _Scope, proto: Any) -> None:
-        environ, is_large = environ_of(scope), False
+        environ, body_bytes = environ_of(scope), 0
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             deadline = self._loop.call_later(BODY_SECONDS, _too_slow, proto)
             try:
                 body = await _body(environ, proto)
                 environ["wsgi.input"] = io.BytesIO(body)
-                is_large = max(len(body), int(environ.get("CONTENT_LENGTH", 0))) > LARGE_BYTES
+                body_bytes = min(max(len(body), int(environ.get("CONTENT_LENGTH", 0))), BODY_BYTES_MAX)
             except BrokenBody:
                 return _refuse(proto, 400, "malformed", "The body ended early.")
             finally:
                 deadline.cancel()
         done = self._loop.create_future()
-        self._queue.put(_Work(environ, proto, done, is_large))
+        self._queue.put(_Work(environ, proto, done, body_bytes))
         await done
         return None
 
@@ -112,10 +114,11 @@ class Door:
                 _log.exception("door.unanswered")
                 _refuse(work.proto, 500, "internal_error", "Something is wrong on our side.")
             self._loop.call_soon_threadsafe(work.done.set_result, None)
-            is_large = work.is_large
+            self._uncollected_bytes += work.body_bytes
             del work
-            if is_large:
+            if self._uncollected_bytes > UNCOLLECTED_BYTES_MAX:
                 # Django's request is a ring of references: large bodies would pile up until the collector's own turn.
+                self._uncollected_bytes = 0
                 gc.collect()
 
     def _answer(self, work: _Work) -> None:
@@ -165,12 +168,16 @@ def environ_of(scope: _Scope) -> Environ:
         "wsgi.input_terminated": True,
     }
     for name, value in scope.headers.items():
+        if "_" in name:
+            # Written so it would pass itself off as the header with dashes, past a proxy that sets only that.
+            continue
         key = _key(name)
         # A header that is there twice is one list, in order: whoever trusts the last entry trusts the last line.
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     for name in scope.headers.keys():  # noqa: SIM118 - no mapping
         # One whose value is no text is there all the same: a key that cannot be read is not no key.
-        environ.setdefault(_key(name), "")
+        if "_" not in name:
+            environ.setdefault(_key(name), "")
     return environ
 
 
