@@ -115,3 +115,12 @@ def test_odd_headers_are_problems(http_server: HttpServer) -> None:
             assert problem(connection.getresponse())[0] in (415, 422)
         connection.request("GET", "/api/billing/organizations/acme", headers={"Authorization": "Bearer \u00ff"})
         assert problem(connection.getresponse()) == (401, "authentication_failed")
+
+
+def test_a_header_with_an_underscore_is_not_the_one_with_a_dash(http_server: HttpServer) -> None:
+    with connected(http_server) as connection:
+        for name, is_taken in (("X-Request-ID", True), ("X_Request_ID", False)):
+            connection.request("GET", "/healthz", headers={name: "told-by-the-client"})
+            response = connection.getresponse()
+            response.read()
+            assert (response.getheader("X-Request-ID") == "told-by-the-client") is is_taken
