@@ -20,8 +20,8 @@ NOT_OF_PRODUCTION = {"DEBUG", "EXAMPLE_CASEWORK"}
 
 @pytest.mark.parametrize("name", sorted(program.PROGRAMS))
 def test_each_program_has_a_unit(name: str) -> None:
-    unit = (FOLDER / "systemd" / f"countinghouse-{name}.service").read_text()
-    (command,) = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
+    (file,) = (FOLDER / "systemd").glob(f"countinghouse-{name}*.service")
+    (command,) = re.findall(r"^ExecStart=(.+)$", file.read_text(), re.MULTILINE)
     assert shlex.split(command) == ["/opt/countinghouse/.venv/bin/python", "-m", MODULE, name]
 
 
