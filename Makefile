@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation ordeal frontdoor planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation model ordeal frontdoor planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -29,6 +29,10 @@ pictures: venv-browser
 # Five hundred subscriptions over ten years, each invoice calculated a second time; ARGS="--seed 2 --years 3" for others.
 simulation: venv-dev
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+# Fifty thousand steps of the product against a model of it, each answer compared; ARGS="--steps 1000 --seed 2" for others.
+model: venv-dev
+	@$(BIN)/python -m tests.model $(ARGS)
 
 # Two thousand subscriptions renewed and invoiced by workers that are killed a dozen times; ARGS="--kills 30" for more.
 ordeal: venv-dev

@@ -17,16 +17,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import chain
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tests.simulation import almanac, credit
 from tests.simulation.credit import ADJUSTMENT, NEVER
 from tests.simulation.invoice import Discount, Invoice, Ledger
 from tests.simulation.log import Bill, Entry, Line, Story
-from tests.simulation.plans import COUPONS, on_sale
+from tests.simulation.plans import COUPONS, Plan, on_sale
 from tests.simulation.spine import Owed, Period, Span, Subscription
 
 GRACE = timedelta(hours=24)
+SERVED = ("trialing", "active")
+
+
+class Terms(NamedTuple):
+    """What a use is judged by."""
+
+    subscription: Subscription
+    judged_at: datetime
+    period: Period
+    plan: Plan
 
 
 class Life:
@@ -53,12 +64,12 @@ class Life:
     def _sweep(self, entry: Entry) -> None:
         for subscription in self.subscriptions:
             subscription.advance(entry.at)
-        due = [
+        waiting = [
             (at, kind, subscription, period)
             for subscription in self.subscriptions
-            for at, kind, period in _due(subscription, entry.at)
+            for at, kind, period in due(subscription, entry.at)
         ]
-        for _, kind, subscription, period in sorted(due, key=lambda each: each[:2]):
+        for _, kind, subscription, period in sorted(waiting, key=lambda each: each[:2]):
             self._issue(kind, subscription, period, entry.at)
 
     def _catalog(self, entry: Entry) -> None:
@@ -73,7 +84,7 @@ class Life:
         new = Subscription(len(self.subscriptions), self.zone, plan, "active", starts_at, starts_at)
         new.spans.append(Span(plan, starts_at, None, False))
         for old in self.subscriptions:
-            credit.lapse(each for each in old.grants if each.ends_at <= entry.at)
+            credit.lapse((each for each in old.grants if each.ends_at <= entry.at), entry.at)
             new.former += [(each, old.ended_at or NEVER) for each in old.allowances()]
             new.grants += [each for each in old.grants if not each.is_allowance]
             old.grants = old.allowances()
@@ -139,7 +150,7 @@ class Life:
         self.subscriptions[-1].grant(Fraction(entry.quantity), entry.at, entry.until or NEVER, ADJUSTMENT)
 
     def _take(self, entry: Entry) -> None:
-        credit.pay(self.subscriptions[-1].grants, Fraction(entry.quantity), entry.at, is_use=False)
+        credit.pay(self.subscriptions[-1].grants, Fraction(entry.quantity), entry.at, entry.at, is_use=False)
 
     def _coupon(self, entry: Entry) -> None:
         live = self._live(entry)
@@ -158,31 +169,51 @@ class Life:
 
     # --- use ---
 
-    def _use(self, entry: Entry) -> None:
-        self.events += 1
-        at = entry.occurred_at or entry.at
+    def terms(self, at: datetime, now: datetime) -> Terms | None:
+        """What use of ``at``, told ``now``, is judged by; None where nobody is served then."""
         subscription = next(
-            each
-            for each in self.subscriptions
-            if each.starts_at <= at and (each.ended_at is None or at < each.ended_at)
+            (
+                each
+                for each in self.subscriptions
+                if each.starts_at <= at and (each.ended_at is None or at < each.ended_at)
+            ),
+            None,
         )
+        if subscription is None:
+            return None
         judged_at, period = at, _holding(subscription.periods, at)
-        if period is None and at > entry.at:
-            judged_at, period = entry.at, _holding(subscription.periods, entry.at)
-        assert period is not None
-        plan = next(
-            each.plan
+        if period is None and at > now and subscription.status in SERVED:
+            judged_at, period = now, _holding(subscription.periods, now)
+        if period is None:
+            return None
+        span = next(
+            each
             for each in subscription.spans
             if each.starts_at <= judged_at and (each.ends_at is None or judged_at < each.ends_at)
         )
-        quantity, over, short = Fraction(entry.quantity), Fraction(0), Fraction(0)
+        return None if span.is_paused else Terms(subscription, judged_at, period, span.plan)
+
+    def _reserved(self, meter: str, cadence: str, window: tuple[object, ...], now: datetime) -> Fraction:
+        """Units that reservations keep of a window: nobody reserves anything here."""
+        return Fraction(0)
+
+    def _use(self, entry: Entry) -> tuple[Fraction, Fraction]:
+        """Returns the units over the limit and the credits that were paid."""
+        self.events += 1
+        at = entry.occurred_at or entry.at
+        terms = self.terms(at, entry.at)
+        assert terms is not None
+        subscription, judged_at, period, plan = terms
+        quantity, over, due, short = Fraction(entry.quantity), Fraction(0), Fraction(0), Fraction(0)
         guard = plan.meters[entry.meter]
         if guard.price or guard.credits_per_unit != "0":
-            name = (entry.meter, *self._window(guard.cadence, at, subscription, period))
+            window = self._window(guard.cadence, at, subscription, period)
             if guard.included is not None:
-                over = quantity - min(quantity, max(Fraction(0), Fraction(guard.included) - self._used[name]))
+                taken = self._used[(entry.meter, *window)]
+                taken += self._reserved(entry.meter, guard.cadence, window, entry.at)
+                over = quantity - min(quantity, max(Fraction(0), Fraction(guard.included) - taken))
             due = credit.millionths((quantity - over) * Fraction(guard.credits_per_unit))
-            short = credit.pay(subscription.grants, due, judged_at)
+            short = credit.pay(subscription.grants, due, judged_at, entry.at)
         for cadence in ("daily", "weekly", "monthly", "never", "billing_period"):
             self._used[(entry.meter, *self._window(cadence, at, subscription, period))] += quantity
         if over or short:
@@ -193,6 +224,7 @@ class Life:
             owed = Owed(period.number, plan.code, plan.version, entry.meter)
             bearer.over[owed] += over
             bearer.short[owed] += short
+        return over, due - short
 
     def _window(self, cadence: str, at: datetime, subscription: Subscription, period: Period) -> tuple[object, ...]:
         if cadence == "billing_period":
@@ -236,7 +268,7 @@ class Life:
         return replace(line, tax=round(line.amount * rate)) if self._treatment == "exclusive" else line
 
 
-def _due(subscription: Subscription, now: datetime) -> list[tuple[datetime, str, Period]]:
+def due(subscription: Subscription, now: datetime) -> list[tuple[datetime, str, Period]]:
     """What of a subscription is issued by ``now``: from when on, as what, and of which period."""
     found = [
         (period.ends_at + GRACE, "cycle", period)

@@ -43,7 +43,7 @@ def examine(town: Town) -> Findings:
     ids = dict(Organization.objects.values_list("slug", "id"))
     for resident in town.residents:
         life = Life(resident.story())
-        billed = _billed(ids[resident.name])
+        billed = billed_to(ids[resident.name])
         findings.events += life.events
         findings.invoices += len(billed)
         findings.lines += sum(len(bill.lines) for bill in billed)
@@ -133,7 +133,7 @@ def _numbers(organization_id: UUID) -> dict[UUID, int]:
     return {subscription_id: number for number, subscription_id in enumerate(ordered.values_list("id", flat=True))}
 
 
-def _billed(organization_id: UUID) -> list[Bill]:
+def billed_to(organization_id: UUID) -> list[Bill]:
     numbers = _numbers(organization_id)
     issued = (
         Invoice.objects.filter(organization_id=organization_id)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -28,34 +28,51 @@ class Grant:
     granted: Fraction
     left: Fraction
     paid: Fraction = Fraction(0)
+    # What reservations keep of it, by their keys, and until when.
+    kept: dict[str, tuple[Fraction, datetime]] = field(default_factory=dict)
 
     @property
     def is_allowance(self) -> bool:
         return self.priority == ALLOWANCE
+
+    def kept_at(self, now: datetime) -> Fraction:
+        return sum((credits for credits, until in self.kept.values() if until > now), Fraction(0))
 
 
 def millionths(credits: Fraction) -> Fraction:
     return Fraction(round(credits * 10**6), 10**6)
 
 
-def pay(grants: Iterable[Grant], due: Fraction, at: datetime, *, is_use: bool = True) -> Fraction:
-    """Take ``due`` from what can be spent at ``at``; returns what nobody pays."""
+def shares(
+    grants: Iterable[Grant], due: Fraction, at: datetime, now: datetime
+) -> tuple[list[tuple[Grant, Fraction]], Fraction]:
+    """Who pays ``due`` of what can be spent at ``at`` and is not kept ``now``, and what nobody pays."""
+    found = []
     for grant in sorted(grants, key=lambda each: (each.priority, each.ends_at, each.starts_at, each.number)):
         if grant.starts_at <= at < grant.ends_at:
-            share = min(grant.left, due)
-            grant.left -= share
-            grant.paid += share if is_use else 0
+            share = min(max(Fraction(0), grant.left - grant.kept_at(now)), due)
+            found.append((grant, share))
             due -= share
-    return due
+    return found, due
+
+
+def pay(grants: Iterable[Grant], due: Fraction, at: datetime, now: datetime, *, is_use: bool = True) -> Fraction:
+    """Take ``due`` from what can be spent at ``at``; returns what nobody pays."""
+    found, short = shares(grants, due, at, now)
+    for grant, share in found:
+        grant.left -= share
+        grant.paid += share if is_use else 0
+    return short
 
 
 def spendable(grants: Iterable[Grant], at: datetime) -> Fraction:
     return sum((each.left for each in grants if each.starts_at <= at < each.ends_at), Fraction(0))
 
 
-def lapse(grants: Iterable[Grant]) -> None:
+def lapse(grants: Iterable[Grant], at: datetime | None = None) -> None:
+    """Make what is left worthless, but for what is kept ``at`` that instant, if one is named."""
     for grant in grants:
-        grant.left = Fraction(0)
+        grant.left = min(grant.left, Fraction(0) if at is None else grant.kept_at(at))
 
 
 def top_up(already: Fraction, allowance: Fraction, starts_at: datetime, ends_at: datetime, at: datetime) -> Fraction:

@@ -97,9 +97,9 @@ class Subscription:
     def advance(self, to: datetime) -> None:
         if self.quiet_until is not None and to < self.quiet_until:
             return
-        while self.is_live and (due := self._next_due()) <= to:
+        while self.is_live and (due := self.next_due()) <= to:
             self._arrive(due)
-        self.quiet_until = self._next_due() if self.is_live else NEVER
+        self.quiet_until = self.next_due() if self.is_live else NEVER
 
     def number_at(self, at: datetime) -> int:
         """The ordinal of the running period, a trial counting as the one that follows it."""
@@ -114,7 +114,7 @@ class Subscription:
             self.open_from += 1
         return [each for each in self.periods[self.open_from :] if each.closed_at is None]
 
-    def _next_due(self) -> datetime:
+    def next_due(self) -> datetime:
         seen = self.seen_at or self.starts_at
         return min(
             [self.periods[-1].ends_at]
@@ -123,7 +123,7 @@ class Subscription:
 
     def _arrive(self, at: datetime) -> None:
         self.seen_at = at
-        credit.lapse(each for each in self.grants if each.ends_at <= at)
+        credit.lapse((each for each in self.grants if each.ends_at <= at), at)
         if self.periods[-1].ends_at <= at:
             if self.leaves:
                 self.end(at)
@@ -182,6 +182,7 @@ class Subscription:
         self.cut(at)
         self.spans[-1].ends_at = at
         self.status, self.ended_at = status, at
+        self.pending, self.leaves = None, False
 
     # --- allowances ---
 
@@ -219,7 +220,8 @@ class Subscription:
             self.grant(credits, at, stretch.ends_at)
 
     def grant(self, credits: Fraction, starts_at: datetime, ends_at: datetime, priority: int = ALLOWANCE) -> None:
-        self.grants.append(Grant(len(self.grants), priority, starts_at, ends_at, credits, credits))
+        number = 1 + max((each.number for each in self.grants), default=-1)
+        self.grants.append(Grant(number, priority, starts_at, ends_at, credits, credits))
 
     def _granted_in(self, stretch: Stretch) -> list[Grant]:
         return [each for each in self.allowances() if stretch.starts_at <= each.starts_at < stretch.ends_at]
