@@ -33,7 +33,7 @@ def decrypt(stored: str, *, purpose: str) -> str:
         raise UnreadableSecret(f"a secret for {purpose} is not encrypted")
     try:
         return _box(_keys(), purpose).decrypt(stored.removeprefix(PREFIX)).decode()
-    except InvalidToken:
+    except (InvalidToken, ValueError):
         raise UnreadableSecret(f"no key opens a secret for {purpose}") from None
 
 

@@ -162,7 +162,11 @@ class _Session:
     def _checked(self, result: PGresult) -> PGresult:
         if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             return result
-        raise pg_errors.error_from_result(result, encoding=self._connection.info.encoding)
+        connection = self._connection
+        if connection.pgconn.status != ConnStatus.OK:
+            # libpq's own words, which have no code to tell the kind of error by.
+            raise psycopg.OperationalError(result.get_error_message(connection.info.encoding))
+        raise pg_errors.error_from_result(result, encoding=connection.info.encoding)
 
 
 _sessions: WeakKeyDictionary[psycopg.Connection[Any], _Session] = WeakKeyDictionary()

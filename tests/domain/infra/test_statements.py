@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, NotSupportedError, connection, transaction
+from django.db import IntegrityError, NotSupportedError, OperationalError, connection, transaction
 
 from billing.infra import locks, statements
 from billing.infra.statements import Statement
@@ -166,3 +169,24 @@ def test_a_lock_that_is_not_had_in_time_is_said_so(real_db: None) -> None:
     done.set()
     thread.join()
     assert statements.fetch_all("SELECT 1", []) == [(1,)]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2], ids=["before", "while it runs"])
+@pytest.mark.parametrize("run", [statements.fetch_all, lambda *step: statements.fetch_after(COUNT, Statement(*step))])
+def test_a_connection_that_is_lost_is_said_so_and_made_anew(
+    real_db: None, run: Callable[..., list[tuple[Any, ...]]], seconds: float
+) -> None:
+    make_table()
+    for is_atomic in (False, True):
+        # Prepared before, too.
+        assert len(run("SELECT pg_sleep(%s)", [0.0])) == 1
+        held = socket.socket(fileno=os.dup(connection.connection.pgconn.socket))
+        timer = threading.Timer(seconds, held.shutdown, [socket.SHUT_RDWR])
+        timer.start()
+        if not seconds:
+            timer.join()
+        with pytest.raises(OperationalError), transaction.atomic() if is_atomic else contextlib.nullcontext():
+            run("SELECT pg_sleep(%s)", [5.0])
+        timer.join()
+        held.close()
+        connection.close()

@@ -18,6 +18,7 @@ from billing.models import (
     Subscription,
     UsageEvent,
 )
+from tests.support import factories
 from tests.support.api import CLI, NOW, START, Answer, Api, World
 
 EVALUATE = "/policy/placements/evaluate"
@@ -131,13 +132,21 @@ def test_without_a_subscription_governance_is_required_too(world: World) -> None
 
 @pytest.mark.parametrize(("status", "action"), [("paused", "resume"), ("past_due", "pay"), ("incomplete", "confirm")])
 def test_a_subscription_that_serves_nobody_needs_no_other_plan(world: World, status: str, action: str) -> None:
+    organization, api = "acme", world.own
     if status == "paused":
         pause.pause(subscription=world.subscription, actor=CLI, now=NOW)
+    elif status == "past_due":
+        Subscription.objects.filter(id=world.subscription.id).update(status=Status.PAST_DUE, past_due_at=NOW)
     else:
-        Subscription.objects.filter(id=world.subscription.id).update(
-            status=Status(status), past_due_at=NOW if status == "past_due" else None
+        # None becomes it; it is what some begin as.
+        organization, api = "waiting", world.platform
+        factories.subscription(
+            organization=tenant(None, slug=organization),
+            plan=world.subscription.plan,
+            starts_at=START,
+            status=Status.INCOMPLETE,
         )
-    decision = ask(world.own, {"event": "case_created"}).json
+    decision = ask(api, {"event": "case_created"}, organization=organization).json
     assert decision["notes"] == ["billing:subscription-missing"]
     assert decision["requirements"][0]["remedies"] == [{"action": action}]
 
