@@ -179,7 +179,8 @@ def test_who_keeps_failing_is_told_to_wait_and_who_signs_never_is(nobody: Api) -
     answers = [send(nobody, raw, "t=1,v1=0") for _ in range(62)]
     assert {answer.status for answer in answers[:60]} == {400}
     assert {answer.status for answer in answers[60:]} == {429}
-    assert answers[-1].headers["Retry-After"] == "60"
+    # Until the first of them is a minute old, to the slot of a second that it was counted in.
+    assert 50 <= int(answers[-1].headers["Retry-After"]) <= 61
     assert send(nobody, raw).status == 200
 
 
