@@ -6,14 +6,9 @@ python -m tests.frontdoor [--seconds 15]
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
 
-import django
-
-from tests.support import databases
-from tests.support.servers import TestServers
+from tests.support import databases, proofs
 
 P99_MAX_SECONDS = 1.0
 
@@ -22,14 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="frontdoor", description="Hostile clients next to healthy ones.")
     parser.add_argument("--seconds", type=float, default=15, help="of each attack")
     arguments = parser.parse_args()
-    os.environ["DJANGO_SETTINGS_MODULE"] = "billing_project.settings.test"
-    servers = TestServers()
-    servers.start()
-    try:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-        django.setup()
-        logging.getLogger("billing").setLevel(logging.ERROR)
-        name = servers.make_template()
+    with proofs.on_own_servers() as (servers, name):
         from tests.frontdoor import stage
         from tests.support.http import HttpServer
 
@@ -41,8 +29,6 @@ def main() -> int:
         ):
             outcomes = stage.run(server, seconds=arguments.seconds, together=False)
             faults = stage.faults_of(outcomes)
-    finally:
-        servers.stop()
     sys.stdout.write("".join(f"{outcome}\n" for outcome in outcomes))
     worst = max(outcomes[1:], key=lambda each: each.health.p99)
     if worst.health.p99 > P99_MAX_SECONDS:

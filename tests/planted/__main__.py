@@ -16,12 +16,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import django
 import pytest
 
-from tests.support import databases
+from tests.support import databases, proofs
 from tests.support.plugin import TEMPLATE_VARIABLE
-from tests.support.servers import TestServers
 
 Row = tuple[str, str, list[str], bool]
 WIDTH = 62
@@ -32,22 +30,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="planted", description="Bugs planted on purpose, and who sees them.")
     parser.add_argument("--only", default="", help="bugs whose name has this pattern")
     wanted = re.compile(parser.parse_args().only).search
-    os.environ["DJANGO_SETTINGS_MODULE"] = "billing_project.settings.test"
-    servers, began = TestServers(), time.monotonic()
-    servers.start()
-    try:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-        django.setup()
-        logging.getLogger("billing").setLevel(logging.CRITICAL)
-        os.environ[TEMPLATE_VARIABLE] = servers.make_template()
+    began = time.monotonic()
+    with proofs.on_own_servers(level=logging.CRITICAL) as (servers, name):
+        os.environ[TEMPLATE_VARIABLE] = name
         rows = []
         for plant in (data_bugs, code_bugs, mistakes):
             for row in plant(servers.database_url, wanted):
                 tell(row)
                 rows.append(row)
         missing = without_a_bug()
-    finally:
-        servers.stop()
     outcomes = [is_caught for _, name, _, is_caught in rows if not name.startswith(NO_BUG)]
     is_silent = all(is_caught for _, name, _, is_caught in rows if name.startswith(NO_BUG))
     sys.stdout.write(
