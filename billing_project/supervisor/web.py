@@ -1,4 +1,4 @@
-"""The web server: Granian, which serves WSGI from a few processes.
+"""The web server: Granian, which serves Django from a few processes.
 
 It reads headers by itself, within a time; bodies are awaited at our own door (``billing_project.door``), so that
 whoever sends or reads slowly holds no thread.

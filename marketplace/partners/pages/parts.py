@@ -121,9 +121,13 @@ def text(revision: ListingRevision) -> Text:
         category=revision.category.name,
         website=website(revision.website),
         plan_code=revision.plan_code,
-        plan=wording.name(revision.plan_code) if revision.plan_code else "",
+        plan=plan_name(revision),
         picture=picture(revision),
     )
+
+
+def plan_name(revision: ListingRevision) -> str:
+    return wording.name(revision.plan_code) if revision.plan_code else ""
 
 
 def history(listing: Listing, *, people: frozenset[str] | None) -> tuple[Happening, ...]:

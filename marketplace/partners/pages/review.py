@@ -168,10 +168,6 @@ def _tab(code: str) -> str:
     }[code]
 
 
-def _plan(revision: ListingRevision) -> str:
-    return wording.name(revision.plan_code) if revision.plan_code else ""
-
-
 def _differences(published: ListingRevision, latest: ListingRevision) -> tuple[Difference, ...]:
     fields = (
         (gettext("Name"), published.name, latest.name),
@@ -179,7 +175,7 @@ def _differences(published: ListingRevision, latest: ListingRevision) -> tuple[D
         (gettext("Description"), published.description, latest.description),
         (gettext("Category"), published.category.name, latest.category.name),
         (gettext("Website"), published.website, latest.website),
-        (gettext("Plan"), _plan(published), _plan(latest)),
+        (gettext("Plan"), parts.plan_name(published), parts.plan_name(latest)),
     )
     found = [Difference(name, was, becomes) for name, was, becomes in fields if was != becomes]
     if published.image_id != latest.image_id:
