@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import psycopg
-from psycopg import sql
 
 from bench.stage import Stage
-from billing_project.embedded import postgres
 
 # A tenth of it in the one organization whose pages are asked for, the rest over all others; each event with the debit
-# of a thousandth credit that it costs. Times go back over the days since its organization began.
+# of a thousandth credit that it costs, at the instant of its organization's first use.
 _ORIGINALS = """
 CREATE TEMPORARY TABLE originals AS
 SELECT event.*, organization.slug = 'load' AS is_grown, account.credit_balance, account.entries,
@@ -42,9 +40,7 @@ JOIN originals original ON original.subscription_id = counted.subscription_id
 """
 _GROWN = """
 CREATE TEMPORARY TABLE grown AS
-SELECT subscription_id, organization_id, count(*) AS events, min(period_id::text)::uuid AS period_id,
-    min(occurred_at) AS occurred_at
-FROM marketplace_usage_events WHERE source = 'grown' GROUP BY 1, 2
+SELECT subscription_id, count(*) AS events FROM marketplace_usage_events WHERE source = 'grown' GROUP BY 1
 """
 _ACCOUNTS = """
 UPDATE marketplace_subscriptions account
@@ -71,13 +67,7 @@ WHERE usage.meter = 'reads'
 def grow(stage: Stage, *, events: int) -> str:
     """A database with ``events`` events more than the filled one, each paid by credits. Returns its name."""
     name = f"grown_{events}"
-    with psycopg.connect(stage.servers.database.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy OWNER {}").format(
-                sql.Identifier(name), sql.Identifier(postgres.NAME), sql.Identifier(postgres.NAME)
-            )
-        )
-    url = stage.database_url.rsplit("/", 1)[0] + f"/{name}"
+    url = stage.copy_database(name)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         # In order of time where the server can make such ids, as the product's own are.

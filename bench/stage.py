@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from bench.servers import Servers
 from bench.sums import Books
 from billing_project.embedded import postgres
@@ -53,6 +56,28 @@ class Stage:
     @property
     def database_url(self) -> str:
         return self.servers.database.url
+
+    def copy_database(self, name: str) -> str:
+        """Copy the filled database, in place of an earlier one of this ``name``; returns the copy's URL."""
+        with psycopg.connect(self.servers.database.superuser_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy OWNER {}").format(
+                    sql.Identifier(name), sql.Identifier(postgres.NAME), sql.Identifier(postgres.NAME)
+                )
+            )
+        return self.database_url.rsplit("/", 1)[0] + f"/{name}"
+
+    def subscription(self, slug: str) -> str:
+        """The id of an organization's subscription."""
+        with psycopg.connect(self.database_url) as connection:
+            found = connection.execute(
+                "SELECT subscription.id FROM organization_subscriptions subscription JOIN organizations organization "
+                "ON organization.id = subscription.organization_id WHERE organization.slug = %s",
+                [slug],
+            ).fetchone()
+        assert found is not None  # noqa: S101 - the database was filled before
+        return str(found[0])
 
     def books(self) -> Books:
         return Books(self.database_url)

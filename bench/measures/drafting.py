@@ -12,7 +12,6 @@ from psycopg import sql
 from bench.contests import Claim, Contest, Spoiled
 from bench.ratios import Goal
 from bench.stage import REFERENCES, Stage
-from billing_project.embedded import postgres
 
 COPY = "bench_drafts"
 LINES = 5
@@ -66,13 +65,6 @@ def drafting(stage: Stage) -> Iterator[list[Contest]]:
 @contextlib.contextmanager
 def _copied(stage: Stage) -> Iterator[str]:
     """A copy of the filled database, for one run."""
-    name = sql.Identifier(COPY)
+    yield stage.copy_database(COPY)
     with psycopg.connect(stage.servers.database.superuser_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy OWNER {}").format(
-                name, sql.Identifier(postgres.NAME), sql.Identifier(postgres.NAME)
-            )
-        )
-        yield stage.database_url.rsplit("/", 1)[0] + f"/{COPY}"
-        connection.execute(sql.SQL("DROP DATABASE {}").format(name))
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(COPY)))

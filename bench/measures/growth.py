@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-import psycopg
-
 from bench.contests import Claim, Contest, Side
 from bench.growing import grow
 from bench.loading import Request, run
@@ -27,7 +25,7 @@ def growth(stage: Stage) -> Iterator[list[Contest]]:
         addresses = {
             size: servers.enter_context(stage.web(PRODUCT, database=grow(stage, events=size))) for size in sizes
         }
-        subscription = _subscription(stage)
+        subscription = stage.subscription("load")
         yield [
             _contest(stage, name, request, addresses)
             for name, request in {
@@ -64,13 +62,3 @@ def _contest(stage: Stage, name: str, request: Request, addresses: Mapping[int, 
             if size != SMALLEST
         ],
     )
-
-
-def _subscription(stage: Stage) -> str:
-    with psycopg.connect(stage.database_url) as connection:
-        found = connection.execute(
-            "SELECT subscription.id FROM organization_subscriptions subscription JOIN organizations organization "
-            "ON organization.id = subscription.organization_id WHERE organization.slug = 'load'"
-        ).fetchone()
-    assert found is not None  # noqa: S101 - the database was just filled
-    return str(found[0])

@@ -30,11 +30,8 @@ WHERE account.subscription_id = %s
 @contextlib.contextmanager
 def ledger(stage: Stage) -> Iterator[list[Contest]]:
     scale, key = stage.scale, stage.key
+    subscription = stage.subscription("load-1")
     with psycopg.connect(stage.database_url, autocommit=True) as connection:
-        ((subscription,),) = connection.execute(
-            "SELECT subscription.id FROM organization_subscriptions subscription JOIN organizations organization "
-            "ON organization.id = subscription.organization_id WHERE organization.slug = 'load-1'"
-        ).fetchall()
         last = connection.execute(
             "SELECT max(sequence) FROM marketplace_credit_ledger WHERE subscription_id = %s", [subscription]
         ).fetchone()
