@@ -35,10 +35,11 @@ def populate(organizations: int) -> dict[str, str]:
     from billing.service import BillingService
 
     call_command("migrate", interactive=False, verbosity=0, run_syncdb=True)
+    call_command("collectstatic", interactive=False, verbosity=0)
     operator, now = actors.operator("bench"), datetime.now(UTC)
     catalog.sync(spec=parsing.load(CATALOG), actor="system:bench", now=now)
     _, key = accounts.create_key(
-        organization=None, name="bench", scopes=["read", "usage", "credits", "invoices"], actor=operator
+        organization=None, name="bench", scopes=["read", "usage", "credits", "invoices", "preview"], actor=operator
     )
 
     def found(slug: str, began: datetime) -> None:

@@ -40,7 +40,7 @@ def growth(stage: Stage) -> Iterator[list[Contest]]:
                 "ledger page": Request(
                     "GET", f"/api/billing/subscriptions/{subscription}/credits/ledger?limit=50", key=key
                 ),
-                "draft": Request("POST", f"/api/billing/subscriptions/{subscription}/invoices/preview", "{}", key),
+                "draft": Request("GET", f"/api/billing/subscriptions/{subscription}/invoices/preview", key=key),
                 "dashboard": Request("GET", "/dashboard/load/", cookie=cookie),
                 "dashboard, use by day": Request("GET", "/dashboard/load/usage/", cookie=cookie),
             }.items()
