@@ -50,6 +50,7 @@ from billing.models.payments import (
     StubReading,
 )
 from billing.models.profiles import BillingProfile, CollectionMethod, TaxTreatment
+from billing.models.purchases import CreditPurchase
 from billing.models.reservations import ReservationCredits, ReservationStatus, UsageReservation
 from billing.models.settlement import (
     BalanceEntry,
@@ -95,6 +96,7 @@ __all__ = [
     "CreditGrant",
     "CreditNote",
     "CreditNoteLine",
+    "CreditPurchase",
     "CreditRequest",
     "CreditSeal",
     "DeliveryStatus",

@@ -16,6 +16,7 @@ from billing.models.subscriptions import Subscription, SubscriptionPeriod
 class InvoiceKind(models.TextChoices):
     CYCLE = "cycle"
     CHANGE = "change"
+    # Credits, ordered and paid in advance. Bills no period: it starts and ends in the instant of the order.
     PURCHASE = "purchase"
     FINAL = "final"
 
@@ -84,6 +85,12 @@ class Invoice(models.Model):
                 | Q(status="draft", held_at__isnull=True, parked_at__isnull=True),
                 name="invoices_due_while_draft",
             ),
+            # A purchase, and nothing else, bills no period.
+            models.CheckConstraint(
+                condition=Q(kind="purchase", period__isnull=True, starts_at=models.F("ends_at"))
+                | (~Q(kind="purchase") & Q(period__isnull=False)),
+                name="invoices_period_unless_purchase",
+            ),
         ]
         indexes = [
             models.Index(fields=["organization", "-drafted_at"], name="invoices_by_organization"),
@@ -114,6 +121,8 @@ class LineCharge(models.TextChoices):
     MINIMUM = "minimum"
     # What a coupon takes off.
     DISCOUNT = "discount"
+    # Credits paid in advance, granted with the payment.
+    PURCHASE = "purchase"
 
 
 class InvoiceLine(models.Model):
