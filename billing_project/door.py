@@ -29,6 +29,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from django.core.wsgi import get_wsgi_application
+from django.db import InterfaceError, OperationalError
+
+from billing.infra import deadlines
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_project.settings.production")
 
@@ -37,6 +40,11 @@ THREADS = 2
 # What no view takes is not waited for: its length says enough to refuse it. Room for what a form wraps around a file.
 BODY_BYTES_MAX = 1_100_000
 BODY_SECONDS = float(os.environ.get("BILLING_BODY_SECONDS", "20"))
+# A database that says nothing for so long is asked whether it is there at all, and given up if it is not; nobody holds
+# a thread for longer than the other whatever it says.
+SILENCE_SECONDS = float(os.environ.get("BILLING_SILENCE_SECONDS", "5"))
+REQUEST_SECONDS = 120.0
+RETRY_SECONDS = 5
 # A longer answer is written to a file before it is sent; the file's name goes once the server has opened it.
 ANSWER_BYTES_MAX = 4_000_000
 UNCOLLECTED_BYTES_MAX = 30_000_000
@@ -108,7 +116,11 @@ class Door:
         while True:
             work = self._queue.get()
             try:
-                self._answer(work)
+                with deadlines.while_it_answers(seconds=REQUEST_SECONDS, asks_after=SILENCE_SECONDS):
+                    self._answer(work)
+            except (OperationalError, InterfaceError):
+                _log.exception("door.database_unavailable")
+                _refuse(work.proto, 503, "unavailable", "The database cannot be reached; try again.", RETRY_SECONDS)
             except Exception:
                 # Django answers its own errors: this is one of the server's, or of a stream that broke off.
                 _log.exception("door.unanswered")
@@ -227,7 +239,7 @@ def _too_slow(proto: Any) -> None:
     _refuse(proto, 408, "too_slow", f"The body was not here within {BODY_SECONDS:g} s.")
 
 
-def _refuse(proto: Any, status: int, code: str, detail: str) -> None:
+def _refuse(proto: Any, status: int, code: str, detail: str, retry_seconds: int | None = None) -> None:
     """Problem details (RFC 9457) for whom Django never hears of. Where an answer began already, nothing happens."""
     problem = {
         "type": f"urn:countinghouse:problem:{code}",
@@ -238,6 +250,8 @@ def _refuse(proto: Any, status: int, code: str, detail: str) -> None:
         "request_id": "",
     }
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store"), ("connection", "close")]
+    if retry_seconds is not None:
+        headers.append(("retry-after", str(retry_seconds)))
     proto.response_bytes(status, headers, json.dumps(problem).encode())
 
 

@@ -7,6 +7,8 @@ from django.urls.resolvers import URLPattern, URLResolver
 # The admin's own would let somebody with a second factor in with the password alone.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler500 = "billing_project.errors.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", include("billing.api.urls")),

@@ -18,6 +18,7 @@ _WORDS = {
     413: ("too_large", "The request is too large."),
     414: ("too_long", "The URL is too long."),
     500: ("internal_error", "Something is wrong on our side; the request id finds it in the log."),
+    503: ("unavailable", "The database cannot be reached; try again."),
 }
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 

@@ -1,5 +1,5 @@
 """A database that is killed, or that just stops answering, in the middle of a decision: blocked, soon, and never
-allowed. The database is a server of the test's own."""
+allowed. Whatever else is asked then ends, too. The database is a server of the test's own."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from billing import policy
 from billing.accounts import operations as accounts_operations
 from billing.accounts.actors import Act
-from billing.infra import locks
+from billing.infra import deadlines, locks
 from billing.models import Organization, PolicyDecision, UsageEvent
 from billing_project.embedded import postgres
 from billing_project.embedded.postgres import Postgres
@@ -33,6 +33,10 @@ from tests.concurrency.test_exact_quota import OPERATOR, tenant
 from tests.support.http import HttpServer
 
 SECONDS_MAX = 5.0
+# After how long a request asks whether the database is there, and how long it and those behind it then last at most:
+# two for that answer, five for one connection, and a little.
+SILENCE_SECONDS = 1.0
+ANSWER_SECONDS_MAX = SILENCE_SECONDS + 2 + 5 + 2
 Reply = tuple[float, int, dict[str, Any]]
 
 
@@ -164,7 +168,8 @@ def recovers(allowed: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def web(doomed: Doomed, redis_url: str) -> Iterator[HttpServer]:
+def web(doomed: Doomed, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
+    monkeypatch.setenv("BILLING_SILENCE_SECONDS", str(SILENCE_SECONDS))
     with HttpServer.running(database_url=doomed.server.url, redis_url=redis_url) as server:
         yield server
 
@@ -209,6 +214,68 @@ def test_a_database_that_stops_answering_in_the_middle_of_a_decision_blocks_it(d
     # Nothing of what was blocked was counted after all, and the next ones are decided again.
     assert UsageEvent.objects.count() == counted
     recovers(lambda: bool(ask(web, doomed)[2]["allowed"]))
+
+
+def call(web: HttpServer, path: str, key: str = "", body: object = None) -> tuple[float, int, Mapping[str, str], bytes]:
+    """Seconds it took, status, headers and body."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    request = urllib.request.Request(f"{web.url}{path}", body and json.dumps(body).encode(), headers)
+    began = time.monotonic()
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            status, said, raw = response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        status, said, raw = error.code, error.headers, error.read()
+    return time.monotonic() - began, status, said, raw
+
+
+def test_other_calls_to_a_database_that_stops_answering_end_too(doomed: Doomed, web: HttpServer) -> None:
+    def use(number: int) -> tuple[float, int, Mapping[str, str], bytes]:
+        used = {"meter": "job", "quantity": "1", "idempotency_key": f"used-{number}"}
+        return call(web, "/api/billing/usage", doomed.secret, used)
+
+    assert use(0)[1] == 201
+    answer = in_the_middle(doomed, lambda: use(1), lambda: doomed.signal_all(signal.SIGSTOP))
+    # As many again as there are threads find connections that hang, the others none; pages like the rest.
+    paths = ["/", "/account/login/", "/api/billing/plans", "/dashboard/"]
+    with ThreadPoolExecutor(16) as pool:
+        late = [pool.submit(use, number) for number in range(2, 10)] + [pool.submit(call, web, path) for path in paths]
+        answers = [answer, *(each.result() for each in late[:8])]
+        pages = [each.result() for each in late[8:]]
+    for seconds, status, headers, raw in answers:
+        assert (status, headers["Retry-After"], json.loads(raw)["code"]) == (503, "5", "unavailable")
+        assert seconds < ANSWER_SECONDS_MAX
+    for seconds, status, headers, _ in pages:
+        # What needs no database is answered as ever.
+        assert status in (200, 302, 503)
+        assert status != 503 or headers["Retry-After"] == "5"
+        assert seconds < ANSWER_SECONDS_MAX
+    assert pages[0][1] == 503
+    assert b"Away for a moment" in pages[0][3]
+    assert call(web, "/healthz")[1] == 200
+    doomed.signal_all(signal.SIGCONT)
+    recovers(lambda: use(1)[1] in (200, 201))
+    assert UsageEvent.objects.filter(key="used-1").count() == 1
+
+
+def test_work_that_takes_long_on_a_database_that_runs_goes_on(doomed: Doomed) -> None:
+    with deadlines.while_it_answers(seconds=30, asks_after=0.2), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.9)")
+        assert cursor.fetchone() is not None
+    with (
+        deadlines.while_it_answers(seconds=0.5, asks_after=0.2),
+        pytest.raises(OperationalError),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT pg_sleep(5)")
+    # An outer deadline does not outlive what was lost inside, and connects anew.
+    with deadlines.while_it_answers(seconds=30, asks_after=5):
+        with deadlines.within(0.2), pytest.raises(OperationalError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+        time.sleep(deadlines.SILENCE_SECONDS)
+        connection.close()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
 
 # The last one: nothing comes after it.
