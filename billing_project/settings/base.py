@@ -61,15 +61,15 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "billing_project.security_headers.SecurityHeadersMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "billing_project.page_middleware.WhiteNoiseMiddleware",
+    "billing_project.page_middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "marketplace.locales.VisitorLocaleMiddleware",
+    "billing_project.page_middleware.CsrfViewMiddleware",
+    "billing_project.page_middleware.AuthenticationMiddleware",
+    "billing_project.page_middleware.MessageMiddleware",
+    "billing_project.page_middleware.VisitorLocaleMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "marketplace.accounts.middleware.StaffSecondFactorMiddleware",
+    "billing_project.page_middleware.StaffSecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -147,6 +147,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 2,
+    # A broker that is paused takes connections and says nothing: whoever hands out work would wait for ever.
+    "socket_timeout": 2,
     "socket_keepalive": True,
 }
 CELERY_TASK_SERIALIZER = "json"
@@ -258,6 +260,10 @@ _approval_above = env.str("BILLING_APPROVAL_ABOVE_CREDITS", default="10000")
 BILLING_APPROVAL_ABOVE_CREDITS = None if _approval_above.lower() == "none" else Decimal(_approval_above)
 # Credits are told to be low at this many per cent of what there was when some were last added.
 BILLING_CREDITS_LOW_PERCENT = env.int("BILLING_CREDITS_LOW_PERCENT", default=20)
+# Credits that a customer may buy at once, and hours after which an order that nobody paid is withdrawn.
+BILLING_PURCHASE_MIN_CREDITS = Decimal(env.str("BILLING_PURCHASE_MIN_CREDITS", default="1"))
+BILLING_PURCHASE_MAX_CREDITS = Decimal(env.str("BILLING_PURCHASE_MAX_CREDITS", default="100000"))
+BILLING_PURCHASE_LAPSES_HOURS = env.int("BILLING_PURCHASE_LAPSES_HOURS", default=168)
 # Days from an invoice's issue to its due date.
 BILLING_PAYMENT_TERMS_DAYS = env.int("BILLING_PAYMENT_TERMS_DAYS", default=14)
 # Days after a charge failed, or an invoice was overdue, on which it is charged or reminded of again.
