@@ -26,7 +26,9 @@ from psycopg.pq.abc import PGresult
 
 Row = TypeVar("Row", bound=Model)
 
-_BEGIN = b"BEGIN"
+_BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
+# A prepared statement's name, its parameters' values and their formats.
+_Bound = tuple[bytes, Any, Sequence[int] | None]
 
 
 class Statement(NamedTuple):
@@ -53,6 +55,22 @@ def fetch_after(first: Statement, then: Statement) -> list[tuple[Any, ...]]:
     """Run two statements in one round trip and return the rows of the second, whose snapshot is of after the first."""
     with _noted(first.sql, then.sql) as session:
         return session.fetch_after(first, then)
+
+
+def fetch_texts(sql: str, texts: Sequence[str], *, committing: bool = False) -> list[tuple[Any, ...]]:
+    """As ``fetch_all``, of parameters that are texts already and that ``sql`` casts to what they mean.
+
+    ``committing`` ends the transaction in the same round trip: for the last statement of one that ``may_commit``. A
+    failed statement commits nothing.
+    """
+    with _noted(sql) as session:
+        return session.fetch_texts(sql, texts, committing=committing)
+
+
+def may_commit() -> bool:
+    """Whether a transaction that begins here is the outermost one, so that its last statement may end it."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    return not connection.in_atomic_block and connection.get_autocommit()
 
 
 @contextmanager
@@ -96,25 +114,35 @@ class _Session:
         return self._rows(result)
 
     def fetch_after(self, first: Statement, then: Statement) -> list[tuple[Any, ...]]:
+        begin = [_BEGIN] if self._is_to_begin() else []
+        return self._rows(self._in_one_trip([*begin, self._bind(*first), self._bind(*then)])[-1])
+
+    def fetch_texts(self, sql: str, texts: Sequence[str], *, committing: bool) -> list[tuple[Any, ...]]:
+        name = self._names.get((sql, None)) or self._prepare(sql, None)
+        begin = [_BEGIN] if self._is_to_begin() else []
+        end = [_COMMIT] if committing else []
+        bound = (name, [text.encode() for text in texts], None)
+        return self._rows(self._in_one_trip([*begin, bound, *end])[len(begin)])
+
+    def _in_one_trip(self, commands: Sequence[bytes | _Bound]) -> list[PGresult]:
+        """What each answers; what follows a failure is not run, and the first failure raised."""
         pgconn = self._connection.pgconn
-        bound = [self._bind(*first), self._bind(*then)]
-        is_to_begin = self._is_to_begin()
         pgconn.enter_pipeline_mode()
         try:
-            if is_to_begin:
-                pgconn.send_query_params(_BEGIN, None)
-            for each in bound:
-                pgconn.send_query_prepared(*each)
+            for each in commands:
+                if isinstance(each, bytes):
+                    pgconn.send_query_params(each, None)
+                else:
+                    pgconn.send_query_prepared(*each)
             pgconn.pipeline_sync()
             while pgconn.flush():
                 self._wait_for(select.POLLOUT)
-            *results, _ = [self._next_result() for _ in range(is_to_begin + len(bound) + 1)]
+            *results, _ = [self._next_result() for _ in range(len(commands) + 1)]
         finally:
             if pgconn.status == ConnStatus.OK:
                 pgconn.exit_pipeline_mode()
         try:
-            # What follows a failure says only that it was not run.
-            return self._rows([self._checked(each) for each in results][-1])
+            return [self._checked(each) for each in results]
         except _STALE:
             self._names.clear()
             raise
@@ -143,7 +171,7 @@ class _Session:
         connection = self._connection
         return not connection.autocommit and connection.pgconn.transaction_status == TransactionStatus.IDLE
 
-    def _bind(self, sql: str, params: Sequence[Any]) -> tuple[bytes, Any, Sequence[int] | None]:
+    def _bind(self, sql: str, params: Sequence[Any]) -> _Bound:
         transformer = self._transformer
         values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
         known = (sql, transformer.types)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.infra import logs, refusals
+from billing.infra import logs, refusals, statements
 from billing.metering import store
 from billing.metering.decisions import Decider
 from billing.metering.flaws import find_claim, find_flaw
@@ -49,12 +49,13 @@ def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider]
     by_organization: dict[UUID, list[Offer]] = {}
     for offer in offers:
         by_organization.setdefault(offer.organization.id, []).append(offer)
+    may_commit = statements.may_commit()
     with transaction.atomic():
         deciders = open_books(by_organization, now, locking=True)
         # Nobody reads the guards behind each of many.
         is_read = len(offers) == 1
         outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]
-        store.write(deciders.values())
+        store.write(deciders.values(), committing=may_commit)
     return deciders, outcomes
 
 

@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "draft": {"task": "billing.tasks.draft_due_invoices", "schedule": 300.0},
     "seal": {"task": "billing.tasks.seal_ledgers", "schedule": 60.0},
     "collect": {"task": "billing.tasks.collect_due", "schedule": 30.0},
+    "purchases": {"task": "billing.tasks.withdraw_lapsed_purchases", "schedule": 300.0},
     "mail": {"task": "billing.tasks.send_due_mail", "schedule": 15.0},
     "verify": {"task": "billing.tasks.verify_books", "schedule": 3600.0},
     "verify_whole": {"task": "billing.tasks.verify_books", "schedule": 7 * 86400.0, "kwargs": {"is_whole": True}},

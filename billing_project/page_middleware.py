@@ -1,0 +1,72 @@
+"""Middleware that pages need and calls with a key do not: sessions, people, messages, forms, the visitor's locale.
+
+A call of the API that brings credentials in a header is nobody's session: whoever it is stands in the header and
+nowhere else, and the cookies beside it are not looked at. So it passes these by, which took a good part of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import middleware as auth
+from django.contrib.messages import middleware as messages
+from django.contrib.sessions import middleware as sessions
+from django.http import HttpRequest, HttpResponse
+from django.middleware import csrf
+from whitenoise import middleware as whitenoise
+
+from marketplace import locales
+from marketplace.accounts import middleware as second_factor
+
+if TYPE_CHECKING:
+
+    class _Middleware:
+        get_response: Callable[[HttpRequest], HttpResponse]
+
+        def __call__(self, request: HttpRequest) -> HttpResponse: ...
+
+else:
+    _Middleware = object
+
+
+# Of the product's own calls only: a host's views beside them may ask who is signed in.
+_CALLS = ("/api/billing/", "/api/policy/", "/api/marketplace/")
+
+
+def is_for_pages(request: HttpRequest) -> bool:
+    return "HTTP_AUTHORIZATION" not in request.META or not request.path_info.startswith(_CALLS)
+
+
+class _ForPages(_Middleware):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return super().__call__(request) if is_for_pages(request) else self.get_response(request)
+
+
+class WhiteNoiseMiddleware(_ForPages, whitenoise.WhiteNoiseMiddleware):
+    pass
+
+
+class SessionMiddleware(_ForPages, sessions.SessionMiddleware):
+    pass
+
+
+class CsrfViewMiddleware(_ForPages, csrf.CsrfViewMiddleware):
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+        return super().process_view(request, *args) if is_for_pages(request) else None
+
+
+class AuthenticationMiddleware(_ForPages, auth.AuthenticationMiddleware):
+    pass
+
+
+class MessageMiddleware(_ForPages, messages.MessageMiddleware):
+    pass
+
+
+class VisitorLocaleMiddleware(_ForPages, locales.VisitorLocaleMiddleware):
+    pass
+
+
+class StaffSecondFactorMiddleware(_ForPages, second_factor.StaffSecondFactorMiddleware):
+    pass
