@@ -9,6 +9,8 @@ class BillingConfig(AppConfig):
         from billing.emitters import signals
         from billing.invoicing import followers
         from billing.lifecycle.collecting import operations as collecting_operations
+        from billing.lifecycle.purchasing import operations as purchasing_operations
 
         followers.register(collecting_operations.follow)
+        followers.register(purchasing_operations.follow)
         signals.connect()

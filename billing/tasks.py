@@ -24,6 +24,8 @@ from billing.invoicing import queries as invoicing_queries
 from billing.lifecycle import provider_events, reconciling, renew
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.collecting import queries as collecting_queries
+from billing.lifecycle.purchasing import operations as purchasing_operations
+from billing.lifecycle.purchasing import queries as purchasing_queries
 from billing.mail import queries as mail_queries
 from billing.mail import sending as mail_sending
 from billing.metering import reserving
@@ -261,6 +263,24 @@ def collect_due() -> int:
 def collect_organization(organization_id: str) -> int:
     """Charge, remind and stop service where that is due; returns how many things happened."""
     return len(collecting_operations.run(organization_id=UUID(organization_id), now=timezone.now()))
+
+
+@shared_task(name="billing.tasks.withdraw_lapsed_purchases")
+def withdraw_lapsed_purchases() -> int:
+    """Hand every organization with an order of credits that nobody paid in time to ``withdraw_purchases``; returns how
+    many."""
+    lapsing = purchasing_queries.list_lapsing_organizations(now=timezone.now(), limit=RENEW_SWEEP_MAX)
+    return _hand_out(withdraw_purchases, lapsing, expires=COLLECT_EXPIRES_SECONDS)
+
+
+@shared_task(name="billing.tasks.withdraw_purchases")
+def withdraw_purchases(organization_ids: Sequence[str]) -> int:
+    """Withdraw what these organizations ordered and did not pay in time; returns how many orders."""
+
+    def withdrawn(organization_id: UUID) -> int:
+        return len(purchasing_operations.withdraw_due(organization_id=organization_id, now=timezone.now()))
+
+    return _each(withdrawn, organization_ids, task=withdraw_purchases, expires=COLLECT_EXPIRES_SECONDS)
 
 
 MAIL_SWEEP_MAX = 500

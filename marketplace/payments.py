@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from billing import tasks
-from billing.payments import stub_pages
+from billing.payments import stub_orders, stub_pages
 from billing.payments.stub import LinkExpired, MethodUnknown
 
 P = ParamSpec("P")
@@ -75,3 +75,19 @@ def checkout(request: HttpRequest, token: str) -> HttpResponse:
             refusal = error.message
     shown = {"page": stub_pages.checkout_page(token), "refusal": refusal, "is_told": is_told}
     return render(request, "marketplace/payment_checkout.html", shown, status=422 if refusal else 200)
+
+
+@linked
+@require_http_methods(["GET", "HEAD", "POST"])
+def order(request: HttpRequest, token: str) -> HttpResponse:
+    """Pay an order."""
+    refusal = ""
+    if request.method == "POST":
+        try:
+            told = stub_orders.pay(token, request.POST.get("payment_method", ""), now=timezone.now())
+            if told is not None:
+                tasks.send(tasks.process_provider_event, str(told))
+        except MethodUnknown as error:
+            refusal = error.message
+    shown = {"page": stub_orders.order_page(token), "refusal": refusal}
+    return render(request, "marketplace/payment_order.html", shown, status=422 if refusal else 200)

@@ -16,4 +16,5 @@ urlpatterns = [
     path("payments/portal/<str:token>", payments.portal, name="payment-portal"),
     path("payments/portal/<str:token>/charges/<uuid:charge_id>", payments.decide, name="payment-decide"),
     path("payments/checkout/<str:token>", payments.checkout, name="payment-checkout"),
+    path("payments/orders/<str:token>", payments.order, name="payment-order"),
 ]

@@ -22,7 +22,7 @@ from billing.invoicing import operations, settlement
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import SettlementInvalid
 from billing.kernel.money import format_minor, to_minor_exact
-from billing.models import Collection, Invoice, InvoiceStatus, Organization, Subscription
+from billing.models import Collection, Invoice, InvoiceKind, InvoiceStatus, Organization, Subscription
 
 _DRAFT, _ISSUED, _PAID = InvoiceStatus.DRAFT, InvoiceStatus.ISSUED, InvoiceStatus.PAID
 _LATE = (_ISSUED, _PAID, InvoiceStatus.UNCOLLECTIBLE)
@@ -43,7 +43,7 @@ class Waiting(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
         conditions = {
-            "review": Q(status=_DRAFT, issue_due_at__isnull=True),
+            "review": Q(status=_DRAFT, issue_due_at__isnull=True, period__isnull=False),
             "parked": Q(status=_DRAFT, issue_due_at__isnull=True, parked_at__isnull=False),
             "held": Q(status=_DRAFT, issue_due_at__isnull=True, held_at__isnull=False),
             "overdue": Q(status=_ISSUED, due_on__lt=timezone.now().date()),
@@ -83,7 +83,8 @@ def _write_off(row: Invoice, actor: Actor, given: Mapping[str, Any], now: dateti
 def _pay(row: Invoice, actor: Actor, given: Mapping[str, Any], now: datetime) -> str:
     stored = invoicing_queries.get_invoice(str(row.id))
     amount = given["amount"]
-    minor = settlement.due_minor(stored) if amount is None else _minor(amount, row.currency)
+    due_minor = stored.total_minor if settlement.is_open_order(stored) else settlement.due_minor(stored)
+    minor = due_minor if amount is None else _minor(amount, row.currency)
     paid = operations.pay(
         invoice=row, amount_minor=minor, reference=f"{given['reference']} {row}"[:200], actor=actor, now=now
     )
@@ -123,6 +124,19 @@ def _is(*statuses: str) -> Any:
     return lambda row: row.status in statuses
 
 
+def _of_period(*statuses: str) -> Any:
+    """As ``_is``, of what bills a period: an order of credits is issued by its payment alone."""
+    return lambda row: row.status in statuses and row.kind != InvoiceKind.PURCHASE
+
+
+def _is_payable(row: Invoice) -> bool:
+    return row.status in (_ISSUED, InvoiceStatus.UNCOLLECTIBLE) or settlement.is_open_order(row)
+
+
+def _is_voidable(row: Invoice) -> bool:
+    return row.status == _DRAFT or (row.status == _ISSUED and row.kind != InvoiceKind.PURCHASE)
+
+
 @admin.register(Invoice)
 class InvoiceDesk(Exporting, ActingDesk):
     act = Act.MONEY
@@ -151,8 +165,8 @@ class InvoiceDesk(Exporting, ActingDesk):
         "parked_reason": "parked_reason",
     }
     acts = (
-        DeskAct("issue", "Issue", Act.INVOICES, _issue, offered=_is(_DRAFT), icon="send"),
-        DeskAct("pay", "Mark paid", Act.INVOICES, _pay, asking.Received, _is(_ISSUED, "uncollectible"), "payments"),
+        DeskAct("issue", "Issue", Act.INVOICES, _issue, offered=_of_period(_DRAFT), icon="send"),
+        DeskAct("pay", "Mark paid", Act.INVOICES, _pay, asking.Received, _is_payable, "payments"),
         DeskAct("credit", "Issue a credit note", Act.INVOICES, _credit, asking.CreditLines, _is(*_LATE), "undo"),
         DeskAct(
             "refund", "Book a refund", Act.INVOICES, _refund, asking.GivenBack, _is(*_LATE), "currency_exchange",
@@ -160,16 +174,17 @@ class InvoiceDesk(Exporting, ActingDesk):
         ),
         DeskAct(
             "hold", "Hold", Act.INVOICES, _hold, asking.Why,
-            lambda row: row.status == _DRAFT and row.held_at is None, "pause",
+            lambda row: _of_period(_DRAFT)(row) and row.held_at is None, "pause",
         ),
         DeskAct(
             "release", "Let it issue itself", Act.INVOICES, _release,
-            offered=lambda row: row.status == _DRAFT and row.issue_due_at is None, icon="play_arrow",
+            offered=lambda row: _of_period(_DRAFT)(row) and row.issue_due_at is None, icon="play_arrow",
         ),
         DeskAct(
-            "draft", "Draft its period anew", Act.INVOICES, _draft, offered=_is(_DRAFT, "void"), icon="edit_document"
+            "draft", "Draft its period anew", Act.INVOICES, _draft, offered=_of_period(_DRAFT, "void"),
+            icon="edit_document",
         ),
-        DeskAct("void", "Void", Act.INVOICES, _void, asking.Why, _is(_DRAFT, _ISSUED), "block", is_grave=True),
+        DeskAct("void", "Void", Act.INVOICES, _void, asking.Why, _is_voidable, "block", is_grave=True),
         DeskAct(
             "uncollectible", "Write off", Act.INVOICES, _write_off, asking.Why, _is(_ISSUED), "money_off", is_grave=True
         ),
@@ -215,8 +230,8 @@ class InvoiceDesk(Exporting, ActingDesk):
                     ("Organization", Cell(row.organization.slug, link(Organization, row.organization_id))),
                     ("Subscription", Cell(row.subscription.product, link(Subscription, row.subscription_id))),
                     ("Kind", invoice.kind),
-                    ("From", invoice.starts_at),
-                    ("To", invoice.ends_at),
+                    ("From", invoice.starts_at if invoice.period_id else None),
+                    ("To", invoice.ends_at if invoice.period_id else None),
                     ("Drafted", invoice.drafted_at),
                     ("Issues itself", invoice.issue_due_at),
                     ("Issued", invoice.issued_at),
@@ -283,6 +298,8 @@ def _as_the_books_are(row: Invoice) -> Invoice:
 def state_of(invoice: Invoice) -> Cell:
     if invoice.status == _ISSUED and invoice.due_on and invoice.due_on < timezone.now().date():
         return Cell("overdue", tone="bad")
+    if settlement.is_open_order(invoice):
+        return Cell("order, to be paid")
     if invoice.status == _DRAFT and invoice.issue_due_at is None:
         return Cell("draft, waits", tone="warn")
     return Cell(str(invoice.status), tone=_TONES.get(invoice.status, ""))
@@ -290,6 +307,6 @@ def state_of(invoice: Invoice) -> Cell:
 
 def why_it_waits(invoice: Invoice) -> str:
     """Only of a draft that does not issue itself."""
-    if invoice.status != _DRAFT or invoice.issue_due_at is not None:
+    if invoice.status != _DRAFT or invoice.issue_due_at is not None or settlement.is_open_order(invoice):
         return ""
     return invoice.parked_reason or ("held" if invoice.held_at else "to be reviewed")

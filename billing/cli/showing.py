@@ -24,10 +24,11 @@ def of(document: dict[str, Any]) -> Answer:
         ("id", document["id"]),
         ("status", document["status"]),
         ("kind", document["kind"]),
-        ("period", f"{document['period']['starts_at']} to {document['period']['ends_at']}"),
     ]
+    if document["period"]:
+        head.append(("period", f"{document['period']['starts_at']} to {document['period']['ends_at']}"))
     if document["status"] == "draft":
-        head += waiting(document)
+        head += waiting(document) if document["period"] else [("issues itself", "with its payment")]
     if document["issued_at"]:
         head += [("issued", document["issued_at"]), ("due", document["due_on"])]
     rows: list[tuple[object, ...]] = [

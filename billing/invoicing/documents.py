@@ -14,7 +14,7 @@ from billing.invoicing.books import LineDraft
 from billing.invoicing.operations import Preview
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceLine, InvoiceStatus, Payment
+from billing.models import BalanceEntry, CreditNote, Invoice, InvoiceLine, InvoiceStatus, LineCharge, Payment
 
 CSV_COLUMNS = (
     "row", "invoice", "number", "status", "position", "charge", "description", "meter", "plan", "plan_version",
@@ -43,7 +43,7 @@ def as_dict(invoice: Invoice) -> dict[str, Any]:
         "organization": str(invoice.organization_id),
         "subscription": str(invoice.subscription_id),
         "currency": invoice.currency,
-        "period": _span(invoice.starts_at, invoice.ends_at),
+        "period": None if invoice.period_id is None else _span(invoice.starts_at, invoice.ends_at),
         "lines": [
             _line(line, line.position, code=line.plan.code, version=line.plan.version, currency=invoice.currency)
             for line in invoice.lines.all()
@@ -235,11 +235,11 @@ def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             **{name: line[name] for name in _LINE_CELLS},
             "plan": line["plan"]["code"],
             "plan_version": line["plan"]["version"],
-            **line["period"],
+            **(line["period"] or {}),
             "amount": line["amount"],
         }
     for name in ("subtotal", "tax", "total"):
-        yield {"row": name, **shared, **document["period"], "amount": document[name]}
+        yield {"row": name, **shared, **(document["period"] or {}), "amount": document[name]}
 
 
 def _line(line: InvoiceLine | LineDraft, position: int, *, code: str, version: int, currency: str) -> dict[str, Any]:
@@ -249,7 +249,8 @@ def _line(line: InvoiceLine | LineDraft, position: int, *, code: str, version: i
         "description": line.description,
         "meter": line.meter_id,
         "plan": {"code": code, "version": version},
-        "period": _span(line.starts_at, line.ends_at),
+        # Credits that were bought are of no stretch of time.
+        "period": None if line.charge == LineCharge.PURCHASE else _span(line.starts_at, line.ends_at),
         "quantity": plain(line.quantity),
         "rate": plain(line.rate),
         "per": plain(line.per),

@@ -78,7 +78,13 @@ def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> d
     taken = _occurrences(derivations)
     invoices = [_invoice(derivation, taken, now) for derivation in derivations]
     Invoice.objects.bulk_create(invoices, batch_size=BATCH)
-    _insert_lines(zip(invoices, derivations, strict=True))
+    insert_lines((invoice, derivation.lines) for invoice, derivation in zip(invoices, derivations, strict=True))
+    tell_drafted(invoices, actor=actor, now=now)
+    return {derivation.target.period_id: invoice.id for derivation, invoice in zip(derivations, invoices, strict=True)}
+
+
+def tell_drafted(invoices: Sequence[Invoice], *, actor: str, now: datetime) -> None:
+    """Tell the audit log and the outbox of new drafts."""
     audit.record_all(
         AuditEntry(
             actor=actor,
@@ -100,7 +106,6 @@ def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> d
     )
     for invoice in invoices:
         on_commit(partial(logs.event, "invoice.drafted", organization=invoice.organization_id, invoice=invoice.id))
-    return {derivation.target.period_id: invoice.id for derivation, invoice in zip(derivations, invoices, strict=True)}
 
 
 def rewrite(changed: Sequence[tuple[Invoice, Derivation]]) -> None:
@@ -111,7 +116,7 @@ def rewrite(changed: Sequence[tuple[Invoice, Derivation]]) -> None:
         invoice.subtotal_minor, invoice.tax_minor = derivation.subtotal_minor, derivation.tax_minor
         invoice.total_minor = derivation.total_minor
     InvoiceLine.objects.filter(invoice_id__in=[invoice.id for invoice, _ in changed]).delete()
-    _insert_lines(changed)
+    insert_lines((invoice, derivation.lines) for invoice, derivation in changed)
     Invoice.objects.bulk_update(
         [invoice for invoice, _ in changed],
         ["starts_at", "ends_at", "subtotal_minor", "tax_minor", "total_minor"],
@@ -194,7 +199,8 @@ def _issue_due_at(target: Target, now: datetime) -> datetime:
     return (now if target.claim.kind == InvoiceKind.FINAL else target.ends_at) + grace
 
 
-def _insert_lines(drafts: Iterable[tuple[Invoice, Derivation]]) -> None:
+def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
+    """Write the lines of drafts that have none, numbered from 1."""
     InvoiceLine.objects.bulk_create(
         (
             InvoiceLine(
@@ -216,8 +222,8 @@ def _insert_lines(drafts: Iterable[tuple[Invoice, Derivation]]) -> None:
                 tax_minor=line.tax_minor,
                 details=dict(line.details),
             )
-            for invoice, derivation in drafts
-            for position, line in enumerate(derivation.lines, start=1)
+            for invoice, lines in drafts
+            for position, line in enumerate(lines, start=1)
         ),
         batch_size=BATCH,
     )

@@ -64,6 +64,12 @@ class InvoiceNotIssued(errors.Conflict):
     code = "invoice_not_issued"
 
 
+class InvoicePrepaid(errors.Conflict):
+    """An order of credits is issued by being paid in full, and by nothing else."""
+
+    code = "invoice_prepaid"
+
+
 class InvoicePaid(errors.Conflict):
     """What was paid is never voided or written off: it is credited, and the money goes back."""
 
@@ -147,6 +153,12 @@ class RefundExceedsPaid(errors.Conflict):
     """More than was paid and not given back yet."""
 
     code = "refund_exceeds_paid"
+
+
+class PaymentShort(errors.Invalid):
+    """An order of credits is paid in full and at once."""
+
+    code = "payment_short"
 
 
 class PaymentReferenceTaken(errors.Conflict):

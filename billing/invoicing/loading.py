@@ -126,7 +126,7 @@ def _load_along(periods: Collection[SubscriptionPeriod], charges: Collection[Usa
                 "service_period"
             )
         )
-    terms = _terms(
+    terms = prices(
         {(span.plan_id, currencies[span.subscription_id]) for span in spans}
         | {(charge.plan_id, currencies[charge.subscription_id]) for charge in charges}
     )
@@ -196,7 +196,7 @@ def _target(claim: Claim, period: SubscriptionPeriod, loaded: _Loaded, carried: 
         period_id=period.id,
         ends_at=life.served.ends_at,
         closed_at=period.closed_at,
-        tax=_tax(getattr(period.organization, "billing_profile", None)),
+        tax=tax_terms(getattr(period.organization, "billing_profile", None)),
         books=PeriodBooks(
             currency=currency,
             zone=ZoneInfo(period.organization.zone),
@@ -253,20 +253,20 @@ def _meters(codes: Collection[str]) -> dict[str, MeterLabel]:
     return {meter.code: MeterLabel(meter.code, meter.description or meter.code, meter.unit) for meter in meters}
 
 
-def _tax(profile: BillingProfile | None) -> TaxTerms:
+def tax_terms(profile: BillingProfile | None) -> TaxTerms:
     return TaxTerms() if profile is None else TaxTerms(profile.tax_treatment, profile.tax_rate, profile.tax_label)
 
 
-def _terms(wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], PlanTerms]:
-    """Prices of each plan version in each currency that is asked for."""
+def prices(wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], PlanTerms]:
+    """What each plan version asks in each currency that is wanted."""
     plan_ids = {plan_id for plan_id, _ in wanted}
     plans = {plan.id: plan for plan in Plan.objects.filter(id__in=plan_ids)}
-    prices = {(price.plan_id, price.currency): price for price in PlanPrice.objects.filter(plan_id__in=plan_ids)}
-    priced = {plan_id for plan_id, _ in prices}
+    stored = {(price.plan_id, price.currency): price for price in PlanPrice.objects.filter(plan_id__in=plan_ids)}
+    priced = {plan_id for plan_id, _ in stored}
     overage = _overage_prices(plan_ids)
     terms = {}
     for plan_id, currency in wanted:
-        plan, price = plans[plan_id], prices.get((plan_id, currency))
+        plan, price = plans[plan_id], stored.get((plan_id, currency))
         # A plan that names no price at all is free; one that has prices but none in this currency cannot be billed.
         free = 0 if plan_id not in priced else None
         terms[plan_id, currency] = PlanTerms(

@@ -57,7 +57,7 @@ def _shown(document: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         "facts": _facts(
             ("Issued on", wording.day(_at(issued_at), zone) if issued_at else ""),
             ("Due on", _date(document["due_on"]) if document["due_on"] else ""),
-            ("Period", wording.days(_span(document["period"]), zone)),
+            ("Period", wording.days(_span(document["period"]), zone) if document["period"] else ""),
             ("Your order", document["customer"].get("purchase_order", "")),
             ("Currency", document["currency"]),
         ),

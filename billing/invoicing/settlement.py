@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from billing.models import Invoice, InvoiceStatus, PaymentKind
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, PaymentKind
 
 # Who pays where the customer's balance does: a payment's ``provider`` and ``method``.
 BALANCE = "balance"
@@ -36,6 +36,17 @@ def standing(invoice: Invoice) -> Standing:
         credited_minor=sum(note.total_minor for note in invoice.credit_notes.all()),
         from_balance_minor=sum(amount for is_balance, amount in moved if is_balance),
     )
+
+
+def is_open_order(invoice: Invoice) -> bool:
+    """Whether it is an order of credits that waits to be paid."""
+    return invoice.kind == InvoiceKind.PURCHASE and invoice.status == InvoiceStatus.DRAFT
+
+
+def takes(invoice: Invoice, amount_minor: int, currency: str) -> bool:
+    """Whether money that has come can be booked for it: it is owed, or it is an open order and this is all of it."""
+    is_wanted = amount_minor >= invoice.total_minor if is_open_order(invoice) else invoice.status in _OWED
+    return is_wanted and invoice.currency == currency
 
 
 def due_minor(invoice: Invoice) -> int:

@@ -2,7 +2,8 @@
 tax by the profile that was frozen with it. Line by line it must say the same, to the cent.
 
 Fees in advance were billed before their time was lived, so they are priced again for the stretches that the invoice
-names; what became of those stretches is on later invoices, and re-rated there.
+names; what became of those stretches is on later invoices, and re-rated there. Credits that were bought are priced
+again for the quantity that was ordered.
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ from django.db.models import F, Sum
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.invoicing import drafts, loading, queries
+from billing.invoicing import drafts, loading, purchasing, queries
 from billing.invoicing.books import BilledFee, Life, LineDraft, PeriodBooks, PlanStretch
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.loading import Claim, Target
 from billing.invoicing.tax import TaxTerms
 from billing.kernel.decimals import ZERO, plain
-from billing.kernel.errors import BillingError
+from billing.kernel.errors import BillingError, InvariantViolation
 from billing.kernel.money import format_minor
 from billing.kernel.periods import Span
-from billing.models import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, UsageCharge, UsageEvent
+from billing.models import (
+    CreditPurchase,
+    Invoice,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceStatus,
+    UsageCharge,
+    UsageEvent,
+)
 
 _COMPARED = (
     "charge",
@@ -78,26 +87,50 @@ def verify(*, invoice: Invoice, actor: Actor) -> Verification:
     """Rate an issued invoice again and compare. Writes nothing. Raises ``InvoiceNotIssued`` for a draft."""
     actors.require(actor, Act.PREVIEW, invoice.organization)
     stored = queries.get_invoice(str(invoice.id))
-    if stored.issued_at is None or stored.period_id is None:
+    if stored.issued_at is None:
         raise InvoiceNotIssued("Only an issued invoice can be rated again: a draft always is.")
-    is_change = stored.kind == InvoiceKind.CHANGE
-    events, charges = (0, []) if is_change else _raw_use(stored)
-    claim = Claim(stored.period_id, InvoiceKind(stored.kind), stored.id)
-    (target,) = loading.load([claim], charges=charges)
-    lines = sorted(stored.lines.all(), key=lambda line: line.position)
+    lines, events = sorted(stored.lines.all(), key=lambda line: line.position), 0
     try:
-        derivation = drafts.derive(_as_issued(target, stored, lines))
+        if stored.kind == InvoiceKind.PURCHASE:
+            rated: tuple[LineDraft, ...] = (_ordered(stored, lines),)
+        else:
+            events, target = _target(stored)
+            rated = drafts.derive(_as_issued(target, stored, lines)).lines
     except BillingError as refusal:
         unrated = Difference(0, "rating", stored.number or "", f"{refusal.code}: {refusal.message}")
         return Verification(stored, events, len(lines), 0, (unrated,), _voided_since(stored))
-    differences = [*_compared(lines, derivation.lines)]
-    for name in ("subtotal_minor", "tax_minor", "total_minor"):
-        amounts = (getattr(stored, name), getattr(derivation, name))
+    differences = [*_compared(lines, rated)]
+    net, tax = sum(line.net_minor for line in rated), sum(line.tax_minor for line in rated)
+    for name, amount_minor in (("subtotal", net), ("tax", tax), ("total", net + tax)):
+        amounts = (getattr(stored, f"{name}_minor"), amount_minor)
         if amounts[0] != amounts[1]:
             was, now = (format_minor(each, stored.currency) for each in amounts)
-            differences.append(Difference(0, name.removesuffix("_minor"), was, now))
+            differences.append(Difference(0, name, was, now))
     voided = _voided_since(stored) if differences else ()
-    return Verification(stored, events, len(lines), derivation.total_minor, tuple(differences), voided)
+    return Verification(stored, events, len(lines), net + tax, tuple(differences), voided)
+
+
+def _target(stored: Invoice) -> tuple[int, Target]:
+    """The books behind an invoice of a period, and how many events its use was summed from."""
+    if stored.period_id is None:
+        raise InvariantViolation(f"invoice {stored.id} bills no period")
+    events, charges = (0, []) if stored.kind == InvoiceKind.CHANGE else _raw_use(stored)
+    claim = Claim(stored.period_id, InvoiceKind(stored.kind), stored.id)
+    (target,) = loading.load([claim], charges=charges)
+    return events, target
+
+
+def _ordered(stored: Invoice, lines: Iterable[InvoiceLine]) -> LineDraft:
+    """What was ordered, at the price of the plan version that it was ordered on."""
+    purchase = CreditPurchase.objects.get(invoice=stored)
+    (wanted,) = {(line.plan_id, stored.currency) for line in lines}
+    return purchasing.line(
+        credits=purchase.credits,
+        terms=loading.prices([wanted])[wanted],
+        currency=stored.currency,
+        at=purchase.ordered_at,
+        taxed=_taxed(stored),
+    )
 
 
 def as_dict(checked: Verification) -> dict[str, Any]:
@@ -180,12 +213,12 @@ def _as_issued(target: Target, invoice: Invoice, lines: Iterable[InvoiceLine]) -
     elif books.ahead is not None:
         of_ahead = [line for line in fees if line.starts_at >= books.ahead.service.starts_at]
         books = replace(books, ahead=_as_billed(books, books.ahead, of_ahead) if of_ahead else None)
+    return replace(target, books=replace(books, discounts=discounts), tax=_taxed(invoice))
+
+
+def _taxed(invoice: Invoice) -> TaxTerms:
     tax = invoice.customer.get("tax", {})
-    return replace(
-        target,
-        books=replace(books, discounts=discounts),
-        tax=TaxTerms(tax.get("treatment", "none"), Decimal(tax.get("rate", "0")), tax.get("label", "")),
-    )
+    return TaxTerms(tax.get("treatment", "none"), Decimal(tax.get("rate", "0")), tax.get("label", ""))
 
 
 def _counted(redeemed_at: datetime, code: str, invoice: Invoice, lines: Iterable[InvoiceLine]) -> bool:

@@ -18,6 +18,8 @@ from billing.lifecycle import renew
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.collecting import queries as collecting_queries
 from billing.lifecycle.happenings import Happening
+from billing.lifecycle.purchasing import operations as purchasing_operations
+from billing.lifecycle.purchasing import queries as purchasing_queries
 from billing.models import Invoice
 
 
@@ -58,8 +60,16 @@ class Collecting:
         return collecting_operations.run(organization_id=organization_id, now=now)
 
 
+class Purchases:
+    def next_due(self, organization_id: UUID) -> datetime | None:
+        return purchasing_queries.next_lapse(organization_id)
+
+    def run(self, organization_id: UUID, *, now: datetime, actor: Actor) -> list[Happening]:
+        return purchasing_operations.withdraw_due(organization_id=organization_id, now=now)
+
+
 # At one instant in this order: a period's draft is there before it could be issued, and issued before it is collected.
-SOURCES: Sequence[Source] = (Renewals(), Issuing(), Collecting())
+SOURCES: Sequence[Source] = (Renewals(), Issuing(), Collecting(), Purchases())
 
 
 def run_until(organization_id: UUID, *, to: datetime, actor: Actor, at: Clock) -> list[Happening]:

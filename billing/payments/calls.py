@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import connection
 
 from billing.kernel.errors import InvariantViolation
-from billing.models import Organization, Subscription
+from billing.models import Invoice, Organization, Subscription
 from billing.payments import registry
 from billing.payments.protocol import ChargeRequest, ChargeResult, Provider, ReportedUsage
 
@@ -37,6 +37,11 @@ def portal_url(*, organization: Organization, customer_reference: str, return_ur
 def checkout_url(*, subscription: Subscription, customer_reference: str, return_url: str) -> str:
     chosen = _provider(is_sandbox=subscription.organization.is_sandbox)
     return chosen.checkout_url(subscription=subscription, customer_reference=customer_reference, return_url=return_url)
+
+
+def payment_url(*, invoice: Invoice, customer_reference: str, return_url: str) -> str:
+    chosen = _provider(is_sandbox=invoice.organization.is_sandbox)
+    return chosen.payment_url(invoice=invoice, customer_reference=customer_reference, return_url=return_url)
 
 
 def reported_usage(

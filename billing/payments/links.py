@@ -1,4 +1,4 @@
-"""Links to a provider's pages: where a customer manages means of payment, and confirms a sign-up."""
+"""Links to a provider's pages: where a customer manages means of payment, confirms a sign-up, and pays an order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
+from billing.invoicing import settlement
 from billing.kernel.errors import Conflict, Invalid
-from billing.models import Organization, Status, Subscription
+from billing.models import Invoice, Organization, Status, Subscription
 from billing.payments import calls, customers
 
 RETURN_URL_LENGTH_MAX = 500
@@ -24,6 +25,12 @@ class NothingToConfirm(Conflict):
     """The subscription is confirmed already, or has ended."""
 
     code = "nothing_to_confirm"
+
+
+class NothingToPay(Conflict):
+    """The order was paid or withdrawn."""
+
+    code = "nothing_to_pay"
 
 
 def portal(*, organization: Organization, return_url: str, actor: Actor, now: datetime) -> str:
@@ -49,6 +56,16 @@ def checkout(*, subscription: Subscription, return_url: str, actor: Actor, now: 
         raise NothingToConfirm(f"A subscription that is {subscription.status} has nothing to confirm.")
     reference = customers.ensure(subscription.organization, now=now)
     return calls.checkout_url(subscription=subscription, customer_reference=reference, return_url=checked)
+
+
+def payment(*, invoice: Invoice, return_url: str, actor: Actor, now: datetime) -> str:
+    """Where an order is paid. As ``portal``, and ``NothingToPay``."""
+    actors.require(actor, Act.SUBSCRIBE, invoice.organization)
+    checked = _checked(return_url)
+    if not settlement.is_open_order(invoice):
+        raise NothingToPay("This order was paid or withdrawn.")
+    reference = customers.ensure(invoice.organization, now=now)
+    return calls.payment_url(invoice=invoice, customer_reference=reference, return_url=checked)
 
 
 def _checked(return_url: str) -> str:

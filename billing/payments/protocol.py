@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from billing.kernel.errors import NotFound, ProviderError
-from billing.models import Organization, Subscription
+from billing.models import Invoice, Organization, Subscription
 from billing.payments.events import ProviderEvent
 
 # Why a charge failed. Whatever else a provider says is passed on as it is.
@@ -114,6 +114,11 @@ class Provider(Protocol):
 
     def checkout_url(self, *, subscription: Subscription, customer_reference: str, return_url: str) -> str:
         """Where the customer confirms an incomplete sign-up. Raises as ``charge`` does."""
+        ...
+
+    def payment_url(self, *, invoice: Invoice, customer_reference: str, return_url: str) -> str:
+        """Where the customer pays an order in full; the payment is told with the invoice's id. Raises as ``charge``
+        does."""
         ...
 
     def verify(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedEvent:

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import stripe
 from django.conf import settings
 
-from billing.models import Organization, Subscription
+from billing.models import Invoice, Organization, Subscription
 from billing.payments import reading, registry, signatures, stripe_events
 from billing.payments.events import ProviderEvent
 from billing.payments.protocol import (
@@ -61,10 +62,7 @@ class StripeLikeAdapter:
         """Off session, with the customer's default means of payment, else the one that was added last."""
         if not request.customer_reference:
             return _failed("", NO_PAYMENT_METHOD)
-        try:
-            amount = stripe_events.to_stripe(request.amount_minor, request.currency)
-        except ValueError as error:
-            raise ProviderRefused(str(error)) from error
+        amount = _amount(request.amount_minor, request.currency)
         with _answers():
             method = _payment_method(request.customer_reference)
         if not method:
@@ -116,6 +114,33 @@ class StripeLikeAdapter:
             )
         return str(session.url)
 
+    def payment_url(self, *, invoice: Invoice, customer_reference: str, return_url: str) -> str:
+        """A session that takes the whole total once: asked again within a day, it is the same one, so that two tabs
+        pay once. Its payment intent names the invoice, as those of our charges do."""
+        metadata = {"organization": str(invoice.organization_id), "invoice": str(invoice.id)}
+        product = {"name": invoice.lines.all()[0].description}
+        price = {
+            "currency": invoice.currency.lower(),
+            "unit_amount": _amount(invoice.total_minor, invoice.currency),
+            "product_data": product,
+        }
+        back = sha256(return_url.encode()).hexdigest()[:16]
+        with _answers():
+            session = _client().v1.checkout.sessions.create(
+                params={
+                    "mode": "payment",
+                    "customer": customer_reference,
+                    "client_reference_id": str(invoice.id),
+                    "line_items": [{"quantity": 1, "price_data": price}],
+                    "metadata": metadata,
+                    "payment_intent_data": {"metadata": metadata},
+                    "success_url": return_url,
+                    "cancel_url": return_url,
+                },
+                options={"idempotency_key": f"order-{invoice.id}-{back}"},
+            )
+        return str(session.url)
+
     def verify(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedEvent:
         header = headers.get(SIGNATURE_HEADER)
         signatures.read(header, now=now)
@@ -148,6 +173,13 @@ class StripeLikeAdapter:
                 )
                 for meter in meters
             ]
+
+
+def _amount(amount_minor: int, currency: str) -> int:
+    try:
+        return stripe_events.to_stripe(amount_minor, currency)
+    except ValueError as error:
+        raise ProviderRefused(str(error)) from error
 
 
 def _metered(meter: Any, customer: str, starts_at: datetime, ends_at: datetime) -> Decimal:

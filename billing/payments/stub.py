@@ -22,7 +22,7 @@ from django.utils.crypto import salted_hmac
 
 from billing.kernel import ids
 from billing.kernel.errors import Invalid
-from billing.models import Organization, ProviderCustomer, StubCharge, StubReading, Subscription
+from billing.models import Invoice, Organization, ProviderCustomer, StubCharge, StubReading, Subscription
 from billing.payments import reading, registry, signatures
 from billing.payments.events import (
     PaymentFailed,
@@ -49,6 +49,7 @@ SIGNATURE_HEADER = "stub-signature"
 LINK_SECONDS = 1800
 PORTAL_SALT = "billing.payments.stub.portal"
 CHECKOUT_SALT = "billing.payments.stub.checkout"
+ORDER_SALT = "billing.payments.stub.order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,11 @@ class StubProvider:
         _refuse_in_earnest(is_sandbox=subscription.organization.is_sandbox)
         token = signing.dumps([str(subscription.id), return_url], salt=CHECKOUT_SALT)
         return f"/payments/checkout/{token}"
+
+    def payment_url(self, *, invoice: Invoice, customer_reference: str, return_url: str) -> str:
+        _refuse_in_earnest(is_sandbox=invoice.organization.is_sandbox)
+        token = signing.dumps([str(invoice.id), return_url], salt=ORDER_SALT)
+        return f"/payments/orders/{token}"
 
     def verify(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedEvent:
         signed = signatures.read(headers.get(SIGNATURE_HEADER), now=now)

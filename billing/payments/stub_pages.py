@@ -80,16 +80,7 @@ def decide(token: str, charge_id: UUID, *, is_paid: bool, now: datetime) -> UUID
         )
         if not decided:
             return None
-        charge = StubCharge.objects.get(id=charge_id)
-        told = {
-            "payment": str(charge.id),
-            "invoice_id": str(charge.invoice_id),
-            "customer": stub.reference_of(organization.id),
-            "amount": charge.amount_minor,
-            "currency": charge.currency,
-            "code": code,
-        }
-        return _tell(f"payment.{status}", told, event_id=f"evt_{charge.id.hex}", now=now)
+        return tell_charge(StubCharge.objects.get(id=charge_id), now=now)
 
 
 def checkout_page(token: str) -> CheckoutPage:
@@ -114,17 +105,36 @@ def confirm(token: str, method: str, *, now: datetime) -> UUID | None:
     A card that would be declined confirms nothing: raises ``MethodDeclined``; else ``LinkExpired``, ``MethodUnknown``.
     """
     subscription, _ = _subscription(token)
-    chosen = METHODS.get(method)
-    if chosen is None:
-        raise MethodUnknown("Choose one of the test means of payment.", field="payment_method")
-    if chosen.status not in ("succeeded", "pending"):
-        raise MethodDeclined(f"{chosen.label}: declined. Choose another one.", field="payment_method")
+    accepted(method)
     stub.choose(subscription.organization, method, now=now)
     told = {
         "subscription_id": str(subscription.id),
         "customer": stub.reference_of(subscription.organization_id),
     }
     return _tell("signup.confirmed", told, event_id=f"evt_signup_{subscription.id.hex}", now=now)
+
+
+def accepted(method: str) -> TestMethod:
+    """Raises ``MethodUnknown`` and ``MethodDeclined``."""
+    chosen = METHODS.get(method)
+    if chosen is None:
+        raise MethodUnknown("Choose one of the test means of payment.", field="payment_method")
+    if chosen.status not in ("succeeded", "pending"):
+        raise MethodDeclined(f"{chosen.label}: declined. Choose another one.", field="payment_method")
+    return chosen
+
+
+def tell_charge(charge: StubCharge, *, now: datetime) -> UUID | None:
+    """Tell how a charge ended. The event's row, None if it was told before."""
+    told = {
+        "payment": str(charge.id),
+        "invoice_id": str(charge.invoice_id),
+        "customer": stub.reference_of(charge.organization_id),
+        "amount": charge.amount_minor,
+        "currency": charge.currency,
+        "code": charge.code,
+    }
+    return _tell(f"payment.{charge.status}", told, event_id=f"evt_{charge.id.hex}", now=now)
 
 
 class MethodDeclined(MethodUnknown):

@@ -353,7 +353,8 @@ class InvoiceLineDocument(TypedDict):
     description: str
     meter: str | None
     plan: InvoicePlanDocument
-    period: SpanDocument
+    # Null for credits that were bought.
+    period: SpanDocument | None
     quantity: str
     rate: str
     per: str
@@ -388,7 +389,8 @@ class InvoiceDocument(TypedDict):
     organization: str
     subscription: str
     currency: str
-    period: SpanDocument
+    # Null for a purchase of credits.
+    period: SpanDocument | None
     lines: list[InvoiceLineDocument]
     subtotal: str
     taxes: list[InvoiceTaxDocument]

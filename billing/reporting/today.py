@@ -26,7 +26,9 @@ SELECT * FROM
     (SELECT count(*) FILTER (WHERE invoice.parked_at IS NOT NULL),
         count(*) FILTER (WHERE invoice.held_at IS NOT NULL), count(*)
     FROM marketplace_invoices AS invoice {_OURS.format("invoice")}
-    WHERE invoice.status = 'draft' AND invoice.issue_due_at IS NULL) AS drafts (parked, held, waiting),
+    -- An order of credits waits for its customer, and for nobody here.
+    WHERE invoice.status = 'draft' AND invoice.issue_due_at IS NULL AND invoice.kind <> 'purchase')
+        AS drafts (parked, held, waiting),
     (SELECT count(*) FROM marketplace_invoices AS invoice {_OURS.format("invoice")}
     WHERE invoice.status = 'issued' AND invoice.due_on < %(today)s) AS late (overdue),
     (SELECT count(*) FILTER (WHERE collection.closed_at IS NULL),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from billing.models import Organization, Subscription
+from billing.models import Invoice, Organization, Subscription
 from billing.payments import registry
 from billing.payments.events import ProviderEvent
 from billing.payments.protocol import ChargeRequest, ChargeResult, ProviderUnavailable, ReportedUsage, VerifiedEvent
@@ -57,6 +57,9 @@ class FolderProvider:
         return return_url
 
     def checkout_url(self, *, subscription: Subscription, customer_reference: str, return_url: str) -> str:
+        return return_url
+
+    def payment_url(self, *, invoice: Invoice, customer_reference: str, return_url: str) -> str:
         return return_url
 
     def verify(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedEvent:

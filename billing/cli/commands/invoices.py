@@ -20,7 +20,7 @@ from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing.errors import InvoiceNotFound
 from billing.kernel.errors import Conflict, NotFound
-from billing.models import Invoice, InvoiceStatus, Subscription, SubscriptionPeriod
+from billing.models import Invoice, InvoiceKind, InvoiceStatus, Subscription, SubscriptionPeriod
 from billing.subscriptions import queries as subscriptions_queries
 
 _reference = click.argument("reference", type=REFERENCE, metavar="INVOICE|ORGANIZATION")
@@ -147,8 +147,7 @@ def list_invoices(organization: str | None, *, status: str | None, limit: int) -
     found = _of_organization(organization, limit=limit, status=status)
     listed = [documents.as_dict(invoice) for invoice in found]
     rows: list[tuple[object, ...]] = [
-        (each["number"] or each["id"], _status(each), each["period"]["starts_at"][:10], each["period"]["ends_at"][:10],
-         each["total"], each["currency"])
+        (each["number"] or each["id"], _status(each), *_days(each), each["total"], each["currency"])
         for each in listed
     ]  # fmt: skip
     header: tuple[str, ...] = ("invoice", "status", "from", "to", "total", "currency")
@@ -158,6 +157,11 @@ def list_invoices(organization: str | None, *, status: str | None, limit: int) -
     text = output.table(header, rows, right=("total",)) if rows else "No invoices."
     reasons = "".join(f"\n{each['id']} {each['parked']['reason']}" for each in listed if each["parked"])
     return Answer({"results": listed}, text + (f"\n{reasons}" if reasons else ""))
+
+
+def _days(document: dict[str, Any]) -> tuple[str, str]:
+    period = document["period"]
+    return (period["starts_at"][:10], period["ends_at"][:10]) if period else ("", "")
 
 
 def _status(document: dict[str, Any]) -> str:
@@ -174,7 +178,9 @@ def _of_organization(reference: str | None, *, limit: int, status: str | None = 
 
 
 def _only_draft(reference: str) -> Invoice:
-    drafts = _of_organization(reference, limit=2, status=InvoiceStatus.DRAFT.value)
+    found = _of_organization(reference, limit=200, status=InvoiceStatus.DRAFT.value)
+    # Orders of credits are issued by being paid.
+    drafts = [each for each in found if each.kind != InvoiceKind.PURCHASE]
     if len(drafts) > 1:
         raise InvoiceAmbiguous(f"{reference} has several drafts: name one by its id (see `invoices list`).")
     if not drafts:

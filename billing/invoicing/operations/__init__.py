@@ -18,7 +18,8 @@ from billing.invoicing.operations.drafting import (
     preview,
 )
 from billing.invoicing.operations.issuing import issue
-from billing.invoicing.operations.paying import pay, read_payments, refund
+from billing.invoicing.operations.ordering import order, pay, quote, withdraw
+from billing.invoicing.operations.paying import read_payments, refund
 from billing.invoicing.operations.reading import read_invoice, read_invoices, refresh
 from billing.invoicing.operations.receiving import give_back, is_given_back, keep, receive
 from billing.invoicing.operations.voiding import mark_uncollectible, void
@@ -39,9 +40,11 @@ __all__ = [
     "issue_due",
     "keep",
     "mark_uncollectible",
+    "order",
     "pay",
     "pay_out",
     "preview",
+    "quote",
     "read_balance",
     "read_credit_note",
     "read_credit_notes",
@@ -53,4 +56,5 @@ __all__ = [
     "refund",
     "release",
     "void",
+    "withdraw",
 ]

@@ -12,7 +12,7 @@ from django.db.transaction import atomic, on_commit
 from billing.accounts.actors import Actor, system
 from billing.infra import locks, logs, outbox
 from billing.invoicing import bounds, drafts, queries
-from billing.invoicing.errors import InvoiceFrozen, InvoiceVoid, NothingToBill
+from billing.invoicing.errors import InvoiceFrozen, InvoicePrepaid, InvoiceVoid, NothingToBill
 from billing.invoicing.operations import drafting, issuing, moving
 from billing.kernel.errors import BillingError, Busy, InvariantViolation
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, PeriodKind
@@ -35,7 +35,7 @@ def issue_due(*, organization_id: UUID, now: datetime, actor: Actor = ISSUING) -
 
 def hold(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoice:
     """Keep a draft from being issued by itself. Twice is once. Raises ``InvoiceFrozen``, ``InvoiceVoid``,
-    ``SettlementInvalid`` without a reason."""
+    ``InvoicePrepaid``, ``SettlementInvalid`` without a reason."""
     text = moving.checked_reason(reason)
     with moving.locked(invoice, actor=actor) as stored:
         _require_draft(stored)
@@ -46,7 +46,8 @@ def hold(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
 
 
 def release(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
-    """Let a held or parked draft be issued by itself again, from now on. Raises ``InvoiceFrozen``, ``InvoiceVoid``."""
+    """Let a held or parked draft be issued by itself again, from now on. Raises ``InvoiceFrozen``, ``InvoiceVoid``,
+    ``InvoicePrepaid``."""
     with moving.locked(invoice, actor=actor) as stored:
         _require_draft(stored)
         if stored.issue_due_at is None:
@@ -60,6 +61,8 @@ def _require_draft(invoice: Invoice) -> None:
         raise InvoiceVoid("This invoice is void.")
     if invoice.status != InvoiceStatus.DRAFT:
         raise InvoiceFrozen("This invoice is issued already.")
+    if invoice.kind == InvoiceKind.PURCHASE:
+        raise InvoicePrepaid("An order of credits is issued by being paid, and never by itself.")
 
 
 def _issue_or_park(invoice_id: UUID, *, now: datetime, actor: Actor) -> Invoice:

@@ -15,7 +15,7 @@ from billing.accounts.actors import Act, Actor
 from billing.accounts.profiles import Profile
 from billing.infra import audit, locks, logs, outbox
 from billing.invoicing import bounds, drafts, followers, numbering, queries, sealing
-from billing.invoicing.errors import InvoiceBillsTwice, InvoiceVoid
+from billing.invoicing.errors import InvoiceBillsTwice, InvoicePrepaid, InvoiceVoid
 from billing.invoicing.operations import balancing, drafting, moving
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.money import format_minor
@@ -33,9 +33,10 @@ def issue(
 
     Use that is recorded later finds the period closed and goes to the next open one: no event is on two invoices or on
     none. The customer's balance pays as much of it as it can. Issuing an issued invoice returns it unchanged. Raises
-    ``InvoiceVoid``, ``PeriodNotEnded`` (an ``now`` before the period's end), ``NothingToBill`` (what it asked is on
-    another invoice by now), ``InvoiceBillsTwice``, ``PriceMissing``, ``AmountOutOfBounds``, ``Busy``; then nothing is
-    written and no number used. ``look`` sees the invoice before it goes out: what it says raises ``Odd``.
+    ``InvoiceVoid``, ``InvoicePrepaid``, ``PeriodNotEnded`` (an ``now`` before the period's end), ``NothingToBill``
+    (what it asked is on another invoice by now), ``InvoiceBillsTwice``, ``PriceMissing``, ``AmountOutOfBounds``,
+    ``Busy``; then nothing is written and no number used. ``look`` sees the invoice before it goes out: what it says
+    raises ``Odd``.
     """
     actors.require(actor, Act.INVOICES, invoice.organization)
     with atomic():
@@ -45,9 +46,11 @@ def issue(
             raise InvoiceVoid("A void invoice cannot be issued.")
         if stored.status != InvoiceStatus.DRAFT:
             return queries.get_invoice(str(stored.id))
+        kind = InvoiceKind(stored.kind)
+        if kind == InvoiceKind.PURCHASE:
+            raise InvoicePrepaid("An order of credits is issued by being paid: book its payment.")
         if stored.period_id is None:
             raise InvariantViolation(f"invoice {stored.id} is a draft of no period")
-        kind = InvoiceKind(stored.kind)
         (drafted,) = drafting.derive_and_write([stored.period_id], actor=actor, now=now, kind=kind)
         if drafted.refusal is not None:
             raise drafted.refusal
@@ -60,7 +63,7 @@ def issue(
             raise InvoiceBillsTwice(twice)
         if kind == InvoiceKind.CYCLE:
             SubscriptionPeriod.objects.filter(id=stored.period_id).update(closed_at=now)
-        _freeze(issued, actor=actor, now=now)
+        freeze(issued, actor=actor, now=now)
         moved = balancing.apply(issued, actor=actor, now=now)
         # Nothing is paid of it yet: only one of nothing is settled as it is.
         settled = moving.settle(issued, now=now) if moved or not issued.total_minor else issued
@@ -82,15 +85,18 @@ _FROZEN = (
 )
 
 
-def _freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
+def freeze(invoice: Invoice, *, actor: Actor, now: datetime) -> None:
+    """Number a draft and copy issuer and customer in, under the lock that the caller holds. What the draft says of its
+    customer already stays: an order is taxed as it was when it was made."""
     organization = invoice.organization
     day = numbering.issue_date(now)
     invoice.issuer = dict(settings.BILLING_ISSUER)
     profile = profiles.of_row(profiles.find_profile(organization))
-    invoice.customer = _customer(organization, profile, invoice.currency)
+    invoice.customer = {**_customer(organization, profile, invoice.currency), **invoice.customer}
     invoice.status = InvoiceStatus.ISSUED
     invoice.issued_at = now
-    invoice.due_on = day + timedelta(days=_terms_days(profile))
+    is_prepaid = invoice.kind == InvoiceKind.PURCHASE
+    invoice.due_on = day if is_prepaid else day + timedelta(days=_terms_days(profile))
     # The counter is locked from here to the commit: everything slow came before.
     invoice.number = numbering.next_number(series=numbering.series_of(organization), year=day.year)
     invoice.issue_due_at = invoice.held_at = invoice.parked_at = None

@@ -15,13 +15,11 @@ from django.db.transaction import atomic
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import audit, locks, outbox
-from billing.invoicing import balance
+from billing.invoicing import balance, settlement
 from billing.invoicing.errors import RefundExceedsPaid, SettlementInvalid
-from billing.invoicing.operations import balancing, moving, paying
+from billing.invoicing.operations import balancing, moving, ordering, paying
 from billing.kernel.money import format_minor
-from billing.models import BalanceEntry, BalanceKind, Invoice, InvoiceStatus, Organization, Payment, PaymentKind
-
-_OWED = (InvoiceStatus.ISSUED, InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE)
+from billing.models import BalanceEntry, BalanceKind, Invoice, Organization, Payment, PaymentKind
 
 
 def is_booked(*, provider: str, reference: str) -> bool:
@@ -51,7 +49,7 @@ def receive(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Book money that a provider took: for ``invoice`` if that is owed in this currency, else on the balance.
+    """Book money that a provider took: for ``invoice`` if that takes it, else on the balance.
 
     Told again it changes nothing, also where the invoice was not owed then and is now. Raises ``SettlementInvalid``
     for what cannot be money, ``PaymentReferenceTaken``, ``Busy``.
@@ -62,8 +60,8 @@ def receive(
         if is_booked(provider=provider, reference=reference):
             return
         stored = None if invoice is None else Invoice.objects.select_related("organization").get(id=invoice.id)
-        if stored is not None and stored.status in _OWED and stored.currency == currency:
-            paying.pay(
+        if stored is not None and settlement.takes(stored, amount_minor, currency):
+            ordering.pay(
                 invoice=stored,
                 amount_minor=amount_minor,
                 reference=reference,

@@ -11,6 +11,7 @@ from billing.invoicing.errors import (
     InvoiceHasPayments,
     InvoicePaid,
     InvoicePeriodClosed,
+    InvoicePrepaid,
     InvoiceWrittenOff,
 )
 from billing.invoicing.operations import drafting, moving
@@ -25,7 +26,7 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
     event is on exactly one invoice that is not void. A final invoice is drafted anew at once. What the customer's
     balance paid goes back to it. Voiding a void invoice returns it unchanged. Raises ``InvoicePaid``,
     ``InvoiceWrittenOff``, ``InvoiceHasPayments``, ``InvoiceHasCreditNotes``, ``InvoicePeriodClosed``,
-    ``SettlementInvalid`` without a reason, ``Busy``.
+    ``InvoicePrepaid``, ``SettlementInvalid`` without a reason, ``Busy``.
     """
     text = moving.checked_reason(reason)
     with moving.locked(invoice, actor=actor) as stored:
@@ -41,6 +42,8 @@ def void(*, invoice: Invoice, actor: Actor, reason: str, now: datetime) -> Invoi
         if standing.paid_minor != standing.from_balance_minor:
             raise InvoiceHasPayments("Part of this invoice is paid: refund that first, or credit the rest.")
         is_issued = stored.status == InvoiceStatus.ISSUED
+        if is_issued and stored.kind == InvoiceKind.PURCHASE:
+            raise InvoicePrepaid("The credits of this invoice were granted: void them, and credit it instead.")
         if is_issued and stored.kind == InvoiceKind.CHANGE and stored.period and stored.period.closed_at is not None:
             # Its fee would be on no invoice: none of that period is still to come.
             raise InvoicePeriodClosed("The invoice of its period is out: credit this one instead.")

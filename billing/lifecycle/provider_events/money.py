@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from billing.invoicing import operations as invoicing_operations
+from billing.invoicing import settlement
 from billing.lifecycle.collecting import operations as collecting_operations
 from billing.lifecycle.provider_events.believing import believe
 from billing.lifecycle.provider_events.outcomes import OUTDATED, PROVIDER, Context, Outcome, Waits
@@ -14,15 +15,15 @@ REASON_LENGTH_MAX = 300
 
 
 def succeeded(event: PaymentSucceeded, context: Context) -> Outcome:
-    """Book the money: for the invoice that it names if that is owed, else on the customer's balance."""
+    """Book the money: for the invoice that it names if that is owed, or an order that it pays, else on the customer's
+    balance."""
     known = (f"payment:{event.reference}",)
     if not event.amount_minor:
         return Outcome(is_applied=False, reason="No money has moved.", known=known)
     believe(context, event, state="succeeded", is_final=True)
     invoice = _invoice(event, context)
     is_kept = BalanceEntry.objects.filter(provider=context.provider, reference=event.reference).exists()
-    is_owed = invoice is not None and invoice.status in _OWED and invoice.currency == event.currency
-    if invoice is not None and is_owed and not is_kept:
+    if invoice is not None and settlement.takes(invoice, event.amount_minor, event.currency) and not is_kept:
         collecting_operations.payment_succeeded(
             invoice=invoice,
             provider=context.provider,

@@ -26,14 +26,18 @@ COLLECTING = (
     ),
     Invariant(
         name="unpaid-invoices-are-collected",
-        sentence="An invoice is collected if and only if it is issued and something of it is due, or that was stopped.",
+        sentence=(
+            "An invoice is collected if and only if it is issued and something of it is due, or that was stopped; a "
+            "purchase of credits never is."
+        ),
         hint="Look at the invoice's dunning (`dunning show`): a status was changed behind the operations.",
         sql="""
             SELECT invoice.id, invoice.number, invoice.status, collection.id AS collection_id
             FROM marketplace_invoices AS invoice
             LEFT JOIN billing_collections AS collection
                 ON collection.invoice_id = invoice.id AND collection.closed_at IS NULL
-            WHERE :of(invoice) AND (invoice.status = 'issued') <> (collection.id IS NOT NULL)
+            WHERE :of(invoice)
+                AND (invoice.status = 'issued' AND invoice.kind <> 'purchase') <> (collection.id IS NOT NULL)
                 AND NOT EXISTS (
                     SELECT FROM billing_collections AS stopped
                     WHERE stopped.invoice_id = invoice.id AND stopped.closed_because = 'stopped'

@@ -25,6 +25,7 @@ from billing.reporting.doctor.invariant import TURNS, Check, Invariant, Scope
 from billing.reporting.doctor.invoices import INVOICES
 from billing.reporting.doctor.limits import LIMITS
 from billing.reporting.doctor.providers import PROVIDERS
+from billing.reporting.doctor.purchases import PURCHASES
 from billing.reporting.doctor.reversals import REVERSALS
 from billing.reporting.doctor.settlement import SETTLEMENT
 from billing.reporting.doctor.subscriptions import SUBSCRIPTIONS
@@ -41,6 +42,7 @@ INVARIANTS: tuple[Invariant | Check, ...] = (
     *INVOICES,
     *DOCUMENTS,
     *SETTLEMENT,
+    *PURCHASES,
     *COLLECTING,
     *PROVIDERS,
     *UPKEEP,

@@ -96,7 +96,7 @@ INVOICES = (
             JOIN marketplace_invoice_lines AS line ON line.invoice_id = invoice.id
             JOIN subscription_periods AS period ON period.subscription_id = invoice.subscription_id
                 AND line.starts_at >= period.starts_at AND line.starts_at < period.ends_at
-            WHERE :of(invoice) AND invoice.status NOT IN ('draft', 'void')
+            WHERE :of(invoice) AND invoice.status NOT IN ('draft', 'void') AND invoice.period_id IS NOT NULL
             GROUP BY period.id
             HAVING NOT coalesce(sum(line.amount_minor) FILTER (WHERE line.charge = 'discount'), 0)
                 BETWEEN -greatest(coalesce(sum(line.amount_minor) FILTER (WHERE line.charge <> 'discount'), 0), 0) AND 0

@@ -19,6 +19,7 @@ from billing.models import (
     Collection,
     CollectionMethod,
     Invoice,
+    InvoiceKind,
     InvoiceStatus,
 )
 
@@ -30,12 +31,15 @@ _CLOSES = {
 
 
 def follow(invoice: Invoice, *, was: str, now: datetime) -> None:
-    """Begin a collection at issue and when a paid invoice opens again; close it when nothing is to be collected.
+    """Begin a collection at issue and when a paid invoice opens again; close it when nothing is to be collected. Of a
+    purchase of credits only the document is sent: it was paid in advance, and nobody is asked for it.
 
     Raises ``ChargeUnderWay`` for an invoice that is voided while a provider is asked for its money.
     """
     if was == InvoiceStatus.DRAFT and invoice.status in (InvoiceStatus.ISSUED, InvoiceStatus.PAID):
         _issued(invoice, now=now)
+    elif invoice.kind == InvoiceKind.PURCHASE:
+        return
     elif was == InvoiceStatus.PAID and invoice.status == InvoiceStatus.ISSUED:
         # Charging by itself what somebody just sent back would go round in circles.
         _begin(invoice, CollectionMethod.MANUAL, next_at=max(_overdue_at(invoice), now + REOPENED_WAITS), now=now)
