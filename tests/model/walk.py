@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 
 from django.db import transaction
 from django.test import override_settings
@@ -20,6 +21,7 @@ from billing.reporting import doctor
 from tests.model.acts import Act
 from tests.model.drawing import Draw
 from tests.model.product import Product
+from tests.model.report import Report
 from tests.model.tenant import Tenant
 from tests.simulation import comparing, lives, plans
 
@@ -40,36 +42,39 @@ class Place:
     began: datetime
 
 
-@dataclass
-class Report:
-    seed: int
-    steps: int = 0
-    lives: int = 0
-    verified: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    divergences: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def text(self) -> str:
-        told = ", ".join(f"{name} {count}" for name, count in sorted(self.answers.items()))
-        figures = f"seed {self.seed}: {self.steps} steps, {self.lives} organizations, doctor {self.verified} times"
-        figures += f", {len(self.divergences)} divergences, {self.seconds:.0f} s"
-        return "\n".join([told, *self.divergences, figures])
-
-
 class Divergence(Exception):
     """The two differ."""
 
 
-def walk(*, steps: int, seed: int, tell: Callable[[str], object] = str, life_steps: int = LIFE_STEPS) -> Report:
-    """``steps`` steps in the lives of as many organizations as it takes. Stops at the first divergence."""
+class Share(NamedTuple):
+    """One of ``of`` parts of a walk: every ``of``-th organization, from the ``number``-th on."""
+
+    number: int
+    of: int
+
+
+WHOLE = Share(0, 1)
+
+
+def walk(
+    *,
+    steps: int,
+    seed: int,
+    tell: Callable[[str], object] = str,
+    life_steps: int = LIFE_STEPS,
+    share: Share = WHOLE,
+) -> Report:
+    """``steps`` steps in the lives of as many organizations as it takes, or those that fall to ``share``. Stops at the
+    first divergence."""
     report, began = Report(seed), time.monotonic()
     with override_settings(**SETTINGS):
         _sell()
-        while report.steps < steps and not report.divergences:
-            _live(report, f"{seed}/{report.lives}", min(life_steps, steps - report.steps))
+        for number in range(share.number, math.ceil(steps / life_steps), share.of):
+            _live(report, f"{seed}/{number}", min(life_steps, steps - number * life_steps))
             report.lives += 1
             tell(f"{report.steps} steps after {time.monotonic() - began:.0f} s")
+            if report.divergences:
+                break
     report.seconds = time.monotonic() - began
     return report
 
