@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.db.transaction import on_commit
 
-from billing.infra import audit, logs, outbox
+from billing.infra import audit, copying, logs, outbox
 from billing.invoicing import assembly, rating, tax
 from billing.invoicing.books import LineDraft
 from billing.invoicing.loading import Claim, Target
@@ -77,7 +78,7 @@ def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> d
     """Write new drafts; returns the invoice's id by its period's. Told once to the outbox and the audit log."""
     taken = _occurrences(derivations)
     invoices = [_invoice(derivation, taken, now) for derivation in derivations]
-    Invoice.objects.bulk_create(invoices, batch_size=BATCH)
+    copying.insert(invoices)
     insert_lines((invoice, derivation.lines) for invoice, derivation in zip(invoices, derivations, strict=True))
     tell_drafted(invoices, actor=actor, now=now)
     return {derivation.target.period_id: invoice.id for derivation, invoice in zip(derivations, invoices, strict=True)}
@@ -201,48 +202,36 @@ def _issue_due_at(target: Target, now: datetime) -> datetime:
 
 def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
     """Write the lines of drafts that have none, numbered from 1."""
-    InvoiceLine.objects.bulk_create(
+    copying.insert_values(
+        InvoiceLine,
+        ("organization_id", "invoice_id", "position", *_CONTENT),
         (
-            InvoiceLine(
-                organization_id=invoice.organization_id,
-                invoice_id=invoice.id,
-                position=position,
-                charge=line.charge,
-                description=line.description,
-                plan_id=line.plan_id,
-                meter_id=line.meter_id,
-                starts_at=line.starts_at,
-                ends_at=line.ends_at,
-                quantity=line.quantity,
-                rate=line.rate,
-                per=line.per,
-                amount_minor=line.amount_minor,
-                tax_rate=line.tax_rate,
-                tax_included=line.tax_included,
-                tax_minor=line.tax_minor,
-                details=dict(line.details),
-            )
+            (invoice.organization_id, invoice.id, position, *_content(line))
             for invoice, lines in drafts
             for position, line in enumerate(lines, start=1)
         ),
-        batch_size=BATCH,
     )
+
+
+# What a line says, in a draft and stored alike.
+_CONTENT = (
+    "charge",
+    "description",
+    "plan_id",
+    "meter_id",
+    "starts_at",
+    "ends_at",
+    "quantity",
+    "rate",
+    "per",
+    "amount_minor",
+    "tax_rate",
+    "tax_included",
+    "tax_minor",
+    "details",
+)
+_said = attrgetter(*_CONTENT[:-1])
 
 
 def _content(line: InvoiceLine | LineDraft) -> tuple[object, ...]:
-    return (
-        line.charge,
-        line.description,
-        line.plan_id,
-        line.meter_id,
-        line.starts_at,
-        line.ends_at,
-        line.quantity,
-        line.rate,
-        line.per,
-        line.amount_minor,
-        line.tax_rate,
-        line.tax_included,
-        line.tax_minor,
-        dict(line.details),
-    )
+    return *_said(line), dict(line.details)
