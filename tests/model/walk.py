@@ -63,9 +63,10 @@ def walk(
     tell: Callable[[str], object] = str,
     life_steps: int = LIFE_STEPS,
     share: Share = WHOLE,
+    seconds: float | None = None,
 ) -> Report:
     """``steps`` steps in the lives of as many organizations as it takes, or those that fall to ``share``. Stops at the
-    first divergence."""
+    first divergence, and begins no further life after so many ``seconds``."""
     report, began = Report(seed), time.monotonic()
     with override_settings(**SETTINGS):
         _sell()
@@ -73,7 +74,7 @@ def walk(
             _live(report, f"{seed}/{number}", min(life_steps, steps - number * life_steps))
             report.lives += 1
             tell(f"{report.steps} steps after {time.monotonic() - began:.0f} s")
-            if report.divergences:
+            if report.divergences or (seconds is not None and time.monotonic() - began > seconds):
                 break
     report.seconds = time.monotonic() - began
     return report
