@@ -122,7 +122,8 @@ def _load_along(periods: Collection[SubscriptionPeriod], charges: Collection[Usa
     spans = list(PlanSpan.objects.filter(subscription_id__in=currencies).order_by("subscription_id", "starts_at"))
     if charges is None:
         charges = list(
-            UsageCharge.objects.filter(billed_period_id__in=[period.id for period in periods]).select_related(
+            # Most are of the claimed periods themselves: each is read once, and not beside each of its charges.
+            UsageCharge.objects.filter(billed_period_id__in=[period.id for period in periods]).prefetch_related(
                 "service_period"
             )
         )
