@@ -52,6 +52,11 @@ _INVOICE_STATUS = {
     InvoiceStatus.VOID: (_("Void"), "calm"),
     InvoiceStatus.UNCOLLECTIBLE: (_("Uncollectible"), "bad"),
 }
+_PURCHASE_STATE = {
+    "open": (_("To be paid"), "warn"),
+    "paid": (_("Paid"), "good"),
+    "withdrawn": (_("Withdrawn"), "calm"),
+}
 _GRANT_KIND = {
     GrantKind.ALLOWANCE: _("Plan allowance"),
     GrantKind.PROMOTION: _("Promotion"),
@@ -90,6 +95,10 @@ def status(value: str) -> Label:
 
 def invoice_status(value: str) -> Label:
     return _label(*_INVOICE_STATUS[InvoiceStatus(value)])
+
+
+def purchase_state(value: str) -> Label:
+    return _label(*_PURCHASE_STATE[value])
 
 
 def _label(text: object, tone: str) -> Label:

@@ -33,6 +33,7 @@ _PATH_PARAMETERS = {
     "dunning_id": "The dunning's id, or the id or number of its invoice.",
     "reservation_id": "The reservation's id.",
     "mail_id": "The mail's id.",
+    "purchase_id": "The credit purchase's id.",
     "plan_code": "The plan's code.",
     "decision_id": "The decision's id.",
     "endpoint_id": "The webhook endpoint's id.",

@@ -18,6 +18,7 @@ from billing.api import (
     policy,
     profiles,
     providers,
+    purchases,
     quotas,
     reservations,
     reversals,
@@ -36,6 +37,7 @@ _SUBSCRIPTION = "billing/subscriptions/<str:subscription_id>"
 _TENANT = "v1/admin/billing"
 _RESERVATION = f"{_ORGANIZATION}/quotas/reservations/<str:reservation_id>"
 _CREDIT_REQUEST = "billing/credit-requests/<str:request_id>"
+_PURCHASE = "billing/credit-purchases/<str:purchase_id>"
 _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
@@ -104,6 +106,10 @@ urlpatterns = [
     path(f"{_CREDIT_REQUEST}/reject", approvals.RejectCredits.as_view()),
     path(f"{_ORGANIZATION}/credit-requests", approvals.CreditRequests.as_view()),
     path(f"{_SUBSCRIPTION}/credits/grants/<str:grant_id>/void", reversals.VoidGrant.as_view()),
+    path(f"{_ORGANIZATION}/credit-purchases", purchases.CreditPurchases.as_view()),
+    path(_PURCHASE, purchases.CreditPurchaseDetail.as_view()),
+    path(f"{_PURCHASE}/checkout", purchases.CreditPurchaseCheckout.as_view()),
+    path(f"{_PURCHASE}/withdraw", purchases.WithdrawCreditPurchase.as_view()),
     path("billing/invoices", invoices.Invoices.as_view()),
     path(_INVOICE, invoices.InvoiceDetail.as_view()),
     path(f"{_INVOICE}/issue", invoices.IssueInvoice.as_view()),

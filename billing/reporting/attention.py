@@ -16,7 +16,7 @@ from billing.models import Organization
 RECENT = timedelta(hours=24)
 UNPAID_SHOWN = 5
 
-# An invoice is paid as far as its payments, less refunds, and its credit notes reach.
+# An invoice is paid as far as its payments, less refunds, and its credit notes reach. A purchase is never asked for.
 _SQL = """
     SELECT
         (SELECT coalesce(sum(count), 0)::bigint FROM billing_refusal_counts
@@ -42,6 +42,7 @@ _SQL = """
                 SELECT sum(total_minor) AS minor FROM marketplace_credit_notes
                 WHERE invoice_id = invoice.id) AS credited ON TRUE
             WHERE invoice.organization_id = %(organization)s AND invoice.status = 'issued'
+                AND invoice.kind <> 'purchase'
                 AND invoice.total_minor > coalesce(paid.minor, 0) + coalesce(credited.minor, 0)
             ORDER BY invoice.due_on, invoice.number LIMIT %(unpaid)s) AS unpaid)
 """

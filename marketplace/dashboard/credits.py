@@ -59,7 +59,7 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class CreditsPage:
-    """``sees_money`` opens the ledger. ``accounts`` is empty where there is but one."""
+    """``sees_money`` opens the ledger and the orders. ``accounts`` is empty where there is but one."""
 
     has_account: bool
     accounts: tuple[AccountChoice, ...]
@@ -68,6 +68,7 @@ class CreditsPage:
     reserved: str
     grants: tuple[GrantRow, ...]
     sees_money: bool
+    may_buy: bool
     entries: tuple[EntryRow, ...]
     links: Links
 
@@ -80,7 +81,7 @@ def credits_page(*, organization: Organization, query: Mapping[str, str], actor:
     accounts = credits_queries.list_accounts(organization.id)
     account = _choose(accounts, query.get("subscription", ""))
     if account is None:
-        return CreditsPage(False, (), "0", "0", "", (), sees_money, (), Links("", ""))
+        return CreditsPage(False, (), "0", "0", "", (), sees_money, False, (), Links("", ""))
     kept = {"subscription": str(account.pk)} if account is not accounts[0] else {}
     grants, held = credits_queries.list_open_grants(account), credits_queries.held(account, at)
     entries, links = _entries(account, query, kept) if sees_money else ([], Links("", ""))
@@ -98,6 +99,7 @@ def credits_page(*, organization: Organization, query: Mapping[str, str], actor:
         reserved=wording.number(reserved) if reserved else "",
         grants=tuple(_grant(grant, held, at, zone) for grant in grants),
         sees_money=sees_money,
+        may_buy=actors.may(actor, Act.SUBSCRIBE, organization),
         entries=tuple(_entry(entry, zone) for entry in entries),
         links=links,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,17 @@ from billing.invoicing import operations as invoicing_operations
 from billing.invoicing import queries as invoicing_queries
 from billing.invoicing import settlement
 from billing.invoicing.errors import InvoiceNotFound
-from billing.models import CreditNote, Invoice, InvoiceLine, InvoiceStatus, Organization, Payment, PaymentKind
+from billing.models import (
+    CreditNote,
+    CreditPurchase,
+    Invoice,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceStatus,
+    Organization,
+    Payment,
+    PaymentKind,
+)
 from marketplace import wording
 from marketplace.dashboard import paging
 from marketplace.dashboard.paging import Links
@@ -40,13 +50,13 @@ class NoteRow:
 @dataclass(frozen=True, slots=True)
 class InvoiceRow:
     """``total`` and ``due`` are empty for a draft, which says when it is issued instead; ``due`` is empty where nothing
-    is left to pay."""
+    is left to pay. A purchase of credits has no ``period``."""
 
     reference: str
     number: str
     is_draft: bool
     status: Label
-    period: tuple[Moment, Moment]
+    period: tuple[Moment, Moment] | None
     due_on: str
     total: str
     due: str
@@ -79,7 +89,8 @@ class PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePage:
-    """``due`` is empty where nothing is left to pay; ``may_pay``: there is, and the reader may pay it."""
+    """``due`` is empty where nothing is left to pay; ``may_pay``: there is, and the reader may pay it. ``order`` is
+    what it is the invoice of, where it has no ``period``."""
 
     reference: str
     title: str
@@ -87,7 +98,8 @@ class InvoicePage:
     is_draft: bool
     issues: str
     currency: str
-    period: tuple[Moment, Moment]
+    period: tuple[Moment, Moment] | None
+    order: str
     issued_at: Moment | None
     due_on: str
     lines: tuple[LineRow, ...]
@@ -137,9 +149,10 @@ def invoice_page(*, organization: Organization, invoice_id: UUID, actor: Actor, 
         title=invoice.number or _("Draft invoice"),
         status=wording.invoice_status(invoice.status),
         is_draft=invoice.status == InvoiceStatus.DRAFT,
-        issues=wording.issues(invoice.issue_due_at, zone) if invoice.status == InvoiceStatus.DRAFT else "",
+        issues=_issues(invoice, zone),
         currency=invoice.currency,
-        period=(wording.moment(invoice.starts_at, zone), wording.moment(invoice.ends_at, zone)),
+        period=_period(invoice, zone, wording.moment),
+        order=_order(invoice),
         issued_at=wording.moment(invoice.issued_at, zone) if invoice.issued_at else None,
         due_on=wording.on(invoice.due_on) if invoice.due_on else "",
         lines=tuple(_line(line, invoice.currency) for line in invoice.lines.all()),
@@ -156,7 +169,27 @@ def invoice_page(*, organization: Organization, invoice_id: UUID, actor: Actor, 
 
 
 def _due_minor(invoice: Invoice) -> int:
-    return settlement.due_minor(invoice) if invoice.status in _PAYABLE else 0
+    """Of a purchase nothing is asked for: what went back of it is finance's to settle."""
+    is_asked = invoice.status in _PAYABLE and invoice.kind != InvoiceKind.PURCHASE
+    return settlement.due_minor(invoice) if is_asked else 0
+
+
+def _period(
+    invoice: Invoice, zone: ZoneInfo, shown: Callable[[datetime, ZoneInfo], Moment]
+) -> tuple[Moment, Moment] | None:
+    return None if invoice.period_id is None else (shown(invoice.starts_at, zone), shown(invoice.ends_at, zone))
+
+
+def _order(invoice: Invoice) -> str:
+    if invoice.kind != InvoiceKind.PURCHASE:
+        return ""
+    return str(CreditPurchase.objects.values_list("id", flat=True).get(invoice=invoice))
+
+
+def _issues(invoice: Invoice, zone: ZoneInfo) -> str:
+    if settlement.is_open_order(invoice):
+        return _("Issued when it is paid")
+    return wording.issues(invoice.issue_due_at, zone) if invoice.status == InvoiceStatus.DRAFT else ""
 
 
 def _invoice(row: Invoice, zone: ZoneInfo) -> InvoiceRow:
@@ -166,11 +199,11 @@ def _invoice(row: Invoice, zone: ZoneInfo) -> InvoiceRow:
         number=row.number or _("No number yet"),
         is_draft=is_draft,
         status=wording.invoice_status(row.status),
-        period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone)),
+        period=_period(row, zone, wording.day),
         due_on=wording.on(row.due_on) if row.due_on else "",
         total="" if is_draft else wording.price(row.total_minor, row.currency),
         due=wording.price(due_minor, row.currency) if due_minor > 0 else "",
-        issues=wording.issues(row.issue_due_at, zone) if is_draft else "",
+        issues=_issues(row, zone),
         notes=tuple(_note(note, zone) for note in row.credit_notes.all()),
     )
 

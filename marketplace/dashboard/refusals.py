@@ -42,10 +42,12 @@ _RETRIED = ("busy", "renewal-stuck", "transaction-lost", "database")
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Something that would make it pass. ``plan`` is the code of one to change to, ``pays`` offers the payment page."""
+    """Something that would make it pass. ``plan`` is the code of one to change to, ``credits`` how many to buy,
+    ``pays`` offers the payment page."""
 
     text: str
     plan: str = ""
+    credits: str = ""
     pays: bool = False
 
 
@@ -197,7 +199,7 @@ def _help(remedy: Remedy, zone: ZoneInfo, *, may_choose: bool) -> Help:
         return Help(_("Wait until %(moment)s.") % words)
     if action == "buy_credits":
         words = {"credits": wording.number(Decimal(remedy["credits"])), "price": _price(remedy)}
-        return Help(_("Buy %(credits)s credits for %(price)s.") % words)
+        return Help(_("Buy %(credits)s credits for %(price)s.") % words, credits=remedy["credits"])
     if action in ("change_plan", "subscribe"):
         words = {
             "plan": wording.name(remedy["plan"]),

@@ -2,8 +2,10 @@
 
 from django.urls import include, path
 
-from marketplace.dashboard import views, webhook_views
+from marketplace.dashboard import purchase_views, views, webhook_views
 
+_PURCHASES = "<slug:slug>/credits/purchases/"
+_PURCHASE = f"{_PURCHASES}<uuid:purchase_id>/"
 _WEBHOOK = "<slug:slug>/webhooks/<uuid:endpoint_id>/"
 
 urlpatterns = [
@@ -15,6 +17,11 @@ urlpatterns = [
     path("<slug:slug>/guardrails/", views.guardrails_page, name="guardrails"),
     path("<slug:slug>/usage/", views.usage_page, name="usage"),
     path("<slug:slug>/credits/", views.credits_page, name="credits"),
+    path(_PURCHASES, purchase_views.purchases_page, name="credit-purchases"),
+    path(f"{_PURCHASES}order/", purchase_views.order, name="credit-purchase-order"),
+    path(_PURCHASE, purchase_views.order_page, name="credit-purchase"),
+    path(f"{_PURCHASE}pay/", purchase_views.pay, name="credit-purchase-pay"),
+    path(f"{_PURCHASE}withdraw/", purchase_views.withdraw, name="credit-purchase-withdraw"),
     path("<slug:slug>/invoices/", views.invoices_page, name="invoices"),
     path("<slug:slug>/invoices/<uuid:invoice_id>/", views.invoice_page, name="invoice"),
     path("<slug:slug>/refusals/", views.refusals_page, name="refusals"),

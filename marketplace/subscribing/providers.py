@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing.accounts.actors import Actor
-from billing.models import Organization, Subscription
+from billing.models import Invoice, Organization, Subscription
 from billing.payments import links
 
 
@@ -20,6 +20,12 @@ def to_checkout(request: HttpRequest, subscription: Subscription, actor: Actor, 
     url = links.checkout(
         subscription=subscription, return_url=request.build_absolute_uri(back), actor=actor, now=timezone.now()
     )
+    return _leave(request, url, back)
+
+
+def to_payment(request: HttpRequest, invoice: Invoice, actor: Actor, *, back: str) -> HttpResponse:
+    """Where an order is paid; from there to the path ``back``. Raises as ``links.payment``."""
+    url = links.payment(invoice=invoice, return_url=request.build_absolute_uri(back), actor=actor, now=timezone.now())
     return _leave(request, url, back)
 
 

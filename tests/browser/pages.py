@@ -57,6 +57,7 @@ dashboard/<slug>/                                   owner       slug=demo-free
 dashboard/<slug>/                                   owner       slug=nowhere 404
 dashboard/<slug>/invoices/<invoice_id>/             owner
 dashboard/<slug>/invoices/<invoice_id>/             owner       slug=demo-drafted invoice_id=$draft_id
+dashboard/<slug>/invoices/<invoice_id>/             owner       invoice_id=$ordered_id
 dashboard/<slug>/invoices/                          owner
 dashboard/<slug>/invoices/                          finance
 dashboard/<slug>/invoices/                          owner       slug=demo-empty
@@ -64,6 +65,14 @@ dashboard/<slug>/usage/                             owner
 dashboard/<slug>/usage/                             owner       slug=demo-empty
 dashboard/<slug>/credits/                           owner
 dashboard/<slug>/credits/                           owner       slug=demo-empty
+dashboard/<slug>/credits/purchases/                 owner
+dashboard/<slug>/credits/purchases/                 finance
+dashboard/<slug>/credits/purchases/                 owner       slug=demo-empty
+dashboard/<slug>/credits/purchases/<purchase_id>/   owner
+dashboard/<slug>/credits/purchases/<purchase_id>/   owner       purchase_id=$bought_id
+dashboard/<slug>/credits/purchases/order/           act
+dashboard/<slug>/credits/purchases/<purchase_id>/pay/  act
+dashboard/<slug>/credits/purchases/<purchase_id>/withdraw/  act
 dashboard/<slug>/refusals/                          owner       slug=demo-free
 dashboard/<slug>/refusals/                          owner       slug=demo-empty
 dashboard/<slug>/webhooks/                          owner
@@ -116,6 +125,7 @@ payments/portal/<token>                             nobody      token=$portal
 payments/portal/<token>                             nobody      token=x 410
 payments/portal/<token>/charges/<charge_id>         act
 payments/checkout/<token>                           nobody      token=$checkout
+payments/orders/<token>                             nobody      token=$order
 admin/                                              onward
 api/docs                                            own
 """

@@ -18,14 +18,18 @@ from django.utils import timezone
 
 from billing.accounts import actors, invitations, members
 from billing.accounts import operations as accounts_operations
+from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import operator
 from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
+from billing.invoicing import operations as invoicing
 from billing.lifecycle import clock, demo, onboard, usage
+from billing.lifecycle.purchasing import operations as purchasing
 from billing.metering.offers import Offer
 from billing.models import Invoice, Organization, Role, User
 from billing.notifications.operations import endpoints
 from billing.payments import links
+from billing.subscriptions import queries as subscriptions_queries
 from marketplace.models import Listing
 from marketplace.partners import demo as partners_demo
 from tests.support.people import PASSWORD
@@ -96,6 +100,7 @@ def furnish(sandbox: Organization, free: Organization) -> dict[str, str]:
         members.set_role(organization=each, user=owner, role=Role.OWNER, actor=OPERATOR)
     drafted = billed("demo-drafted", owner)
     return {
+        **_orders(sandbox),
         "slug": sandbox.slug,
         "plan_code": "team",
         "partner_slug": "northwind",
@@ -124,6 +129,25 @@ def billed(slug: str, owner: User) -> Organization:
     usage.record([Offer(made, "llm_context_tokens", Decimal(25_000_000), key="march")], now=in_service)
     clock.advance(organization=made, to=datetime(2026, 4, 15, 1, tzinfo=UTC), actor=OPERATOR)
     return made
+
+
+def _orders(organization: Organization) -> dict[str, str]:
+    """Credits that wait to be paid, and some that were."""
+    now, live = accounts_queries.now_for(organization), subscriptions_queries.find_live(organization)
+    assert live is not None
+    waits, bought = (
+        purchasing.order(subscription=live, credits=Decimal(credits), key=credits, actor=OPERATOR, now=now)
+        for credits in ("250", "40")
+    )
+    paid = bought.invoice
+    invoicing.pay(invoice=paid, amount_minor=paid.total_minor, reference="bank 7", actor=OPERATOR, now=now)
+    link = links.payment(invoice=waits.invoice, return_url=BACK, actor=OPERATOR, now=timezone.now())
+    return {
+        "purchase_id": str(waits.id),
+        "bought_id": str(bought.id),
+        "ordered_id": str(waits.invoice_id),
+        "order": _token(link),
+    }
 
 
 def _checkout() -> str:

@@ -184,6 +184,7 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         f"/billing/invoices/{invoice['id']}/credit-notes",
         {"reason": "r", "lines": [{"position": 1, "amount": "1.00"}]},
     )
+    purchase = made(f"{base}/credit-purchases", {"credits": 5})
     grants = platform.get(f"/billing/subscriptions/{subscription.id}/credits").json["grants"]
     dunning = platform.get(f"{base}/dunnings").json["results"][0]
     mail = platform.get(f"{base}/mails").json["results"][0]
@@ -241,6 +242,7 @@ def _furnish(world: World, subscription: Subscription) -> dict[str, str]:
         "grant_id": grants[0]["id"],
         "charge_id": str(charge.id),
         "request_id": str(request.id),
+        "purchase_id": purchase["id"],
         "case_id": str(case.pk),
         "token": portal.rpartition("/")[2],
     }

@@ -9,22 +9,30 @@ import click
 from django.utils import timezone
 
 from billing.accounts import queries as accounts_queries
+from billing.accounts.actors import Act
 from billing.cli import environment, lookup, output
 from billing.cli.output import Answer, answers
-from billing.cli.parameters import INSTANT, REASON, SIGNED
+from billing.cli.parameters import INSTANT, KEY, QUANTITY, REASON, SIGNED
 from billing.credits import queries as credits_queries
 from billing.credits import requests
+from billing.kernel import ids
 from billing.lifecycle import adjust as lifecycle_adjust
 from billing.lifecycle import approving, voiding
-from billing.models import GrantKind
-from billing.reporting import approvals, representations
+from billing.lifecycle.purchasing import operations as purchasing_operations
+from billing.lifecycle.purchasing import queries as purchasing_queries
+from billing.models import CreditPurchase, GrantKind
+from billing.payments import links
+from billing.reporting import approvals, purchases, representations
 
 _KINDS = [GrantKind.ADJUSTMENT.value, GrantKind.PROMOTION.value, GrantKind.PURCHASE.value]
 
 
+_order = click.argument("purchase")
+
+
 @click.group("credits")
 def command() -> None:
-    """Show, adjust, approve and void credits, read the ledger."""
+    """Show, buy, adjust, approve and void credits, read the ledger."""
 
 
 # A negative amount begins like an option.
@@ -132,6 +140,81 @@ def reject(request: str, *, reason: str) -> Answer:
     now = accounts_queries.now_for(found.organization)
     rejected = approving.reject(request=found, actor=environment.actor(), reason=reason, now=now)
     return Answer(approvals.credit_request(rejected, now), "Rejected; nothing is booked.")
+
+
+@command.command("buy")
+@click.argument("organization")
+@click.argument("amount", type=QUANTITY)
+@click.option("--key", type=KEY, help="Names the order: with the same key again it is the same one.")
+@lookup.product_option
+@answers()
+def buy(organization: str, amount: Decimal, *, key: str | None, product: str) -> Answer:
+    """Order credits at the price that the plan asks. They are granted once the order is paid."""
+    found = accounts_queries.get_organization(organization)
+    ordered = purchasing_operations.order(
+        subscription=lookup.live_subscription(found, product),
+        credits=amount,
+        key=key or ids.new_id().hex,
+        actor=environment.actor(),
+        now=accounts_queries.now_for(found),
+    )
+    return _purchase(ordered)
+
+
+@command.command("checkout")
+@_order
+@click.option("--return-url", required=True, help="Where the provider's page leads back to.")
+@answers()
+def checkout(purchase: str, *, return_url: str) -> Answer:
+    """A link to the provider's page where an order is paid. A path of this site where the stub is the provider."""
+    actor = environment.actor()
+    found = purchasing_queries.get_for(purchase, actor=actor, act=Act.SUBSCRIBE)
+    url = links.payment(invoice=found.invoice, return_url=return_url, actor=actor, now=timezone.now())
+    return Answer({"url": url}, url)
+
+
+@command.command("withdraw")
+@_order
+@answers()
+def withdraw(purchase: str) -> Answer:
+    """Take back an order that was not paid. Again: nothing changes."""
+    actor = environment.actor()
+    found = purchasing_queries.get_for(purchase, actor=actor, act=Act.SUBSCRIBE)
+    now = accounts_queries.now_for(found.organization)
+    return _purchase(purchasing_operations.withdraw(purchase=found, actor=actor, now=now))
+
+
+@command.command("purchases")
+@click.argument("organization")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@answers()
+def list_purchases(organization: str, *, limit: int) -> Answer:
+    """Orders of credits, the last first."""
+    found = purchasing_queries.read_purchases(
+        organization=accounts_queries.get_organization(organization), actor=environment.actor(), limit=limit
+    )
+    listed = [purchases.credit_purchase(each) for each in found]
+    rows = [
+        (told["id"], told["state"], told["credits"], told["total"], told["currency"], each.ordered_at,
+         told["invoice"]["number"] or told["invoice"]["id"])
+        for each, told in zip(found, listed, strict=True)
+    ]  # fmt: skip
+    header = ("purchase", "state", "credits", "total", "currency", "ordered", "invoice")
+    text = output.table(header, rows, right=("credits", "total")) if rows else "Nothing was ordered."
+    return Answer({"results": listed}, text)
+
+
+def _purchase(row: CreditPurchase) -> Answer:
+    told = purchases.credit_purchase(row)
+    shown: list[tuple[str, object]] = [
+        ("purchase", told["id"]),
+        ("state", told["state"]),
+        ("credits", told["credits"]),
+        ("total", f"{told['total']} {told['currency']}"),
+        ("invoice", told["invoice"]["number"] or told["invoice"]["id"]),
+        ("to be paid by", row.lapses_at),
+    ]
+    return Answer(told, output.pairs(shown))
 
 
 @command.command("show")

@@ -22,13 +22,13 @@ def state(purchase: CreditPurchase) -> str:
     return {InvoiceStatus.DRAFT.value: "open", InvoiceStatus.VOID.value: "withdrawn"}.get(status, "paid")
 
 
-def read_purchase(*, reference: str, actor: Actor) -> CreditPurchase:
-    """The order of this id. Raises ``PurchaseNotFound``, also where the actor may not know of it."""
+def get_for(reference: str, *, actor: Actor, act: Act) -> CreditPurchase:
+    """The order of this id, to do ``act`` to. Raises ``PurchaseNotFound``, also where the actor may not know of it."""
     wanted = ids.parse_uuid(reference)
     found = None if wanted is None else _purchases().filter(id=wanted).first()
     if found is None or not actors.is_visible(actor, found.organization):
         raise PurchaseNotFound("No such purchase.")
-    actors.require(actor, Act.MONEY, found.organization)
+    actors.require(actor, act, found.organization)
     return found
 
 

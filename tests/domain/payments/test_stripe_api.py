@@ -11,10 +11,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from billing.accounts import actors
+from billing.lifecycle.purchasing import operations as purchasing
 from billing.models import Organization, ProviderCustomer
 from billing.payments import calls, customers, links, stripe_http
 from billing.payments.protocol import ChargeRequest, ChargeResult, ProviderRefused, ProviderUnavailable
-from tests.support import factories, stripe_server
+from tests.support import factories, purchases, stripe_server
 from tests.support.factories import at
 from tests.support.stripe_server import StripeServer
 
@@ -222,6 +223,41 @@ def test_checkout_names_the_subscription(stripe: StripeServer, acme: Organizatio
         "cus_1",
         str(subscription.id),
     )
+
+
+def test_an_order_is_paid_in_full_once(stripe: StripeServer, real_db: str) -> None:
+    """In one session, whoever asks again within a day; its payment names the invoice as our own charges do."""
+    stripe.answers["POST /v1/customers"] = (200, CUSTOMER)
+    stripe.answers["POST /v1/checkout/sessions"] = (200, {"id": "cs_1", "url": "https://checkout.example/c"})
+    purchase = purchases.order(purchases.buyer("JPY"), "33")
+    for _ in range(2):
+        url = links.payment(
+            invoice=purchase.invoice, return_url="https://x.example/", actor=OPERATOR, now=timezone.now()
+        )
+        assert url == "https://checkout.example/c"
+    asked = [each for each in stripe.asked if each.path == "/v1/checkout/sessions"]
+    assert len({each.headers["Idempotency-Key"] for each in asked}) == 1
+    fields, invoice = asked[0].fields, str(purchase.invoice_id)
+    assert (fields["mode"], fields["line_items[0][price_data][unit_amount]"]) == ("payment", "412")
+    assert (fields["line_items[0][price_data][currency]"], fields["line_items[0][quantity]"]) == ("jpy", "1")
+    assert (fields["metadata[invoice]"], fields["payment_intent_data[metadata][invoice]"]) == (invoice, invoice)
+    assert "metadata[subscription]" not in fields
+
+
+def test_an_order_that_stripe_cannot_charge_is_refused(stripe: StripeServer, real_db: str) -> None:
+    stripe.answers["POST /v1/customers"] = (200, CUSTOMER)
+    purchase = purchases.order(purchases.buyer("KWD"), "1.1")
+    assert purchase.invoice.total_minor == 41
+    with pytest.raises(ProviderRefused):
+        links.payment(invoice=purchase.invoice, return_url="https://x.example/", actor=OPERATOR, now=timezone.now())
+
+
+def test_what_was_withdrawn_is_not_paid(stripe: StripeServer, real_db: str) -> None:
+    purchase = purchases.order(purchases.buyer())
+    withdrawn = purchasing.withdraw(purchase=purchase, actor=OPERATOR, now=purchases.NOW)
+    with pytest.raises(links.NothingToPay):
+        links.payment(invoice=withdrawn.invoice, return_url="https://x.example/", actor=OPERATOR, now=timezone.now())
+    assert stripe.asked == []
 
 
 def test_meters_are_read_to_the_last_digit(stripe: StripeServer, acme: Organization) -> None:

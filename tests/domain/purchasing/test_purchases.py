@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from billing.accounts import profiles
-from billing.accounts.actors import SYSTEM, Actor
+from billing.accounts.actors import SYSTEM, Act, Actor
 from billing.accounts.profiles import Profile
 from billing.credits.operations import CreditsInvalid
 from billing.infra.idempotency import KeyReused
@@ -286,7 +286,7 @@ def test_finance_of_the_customer_sees_and_does_not_buy() -> None:
     reader = Actor(name="user:2", roles={organization.id: "finance"})
     member = Actor(name="user:3", roles={organization.id: "member"})
     stranger = Actor(name="user:4")
-    assert purchasing_queries.read_purchase(reference=str(purchase.id), actor=reader).id == purchase.id
+    assert purchasing_queries.get_for(str(purchase.id), actor=reader, act=Act.MONEY).id == purchase.id
     for actor in (reader, member):
         with pytest.raises(Forbidden):
             purchasing.order(subscription=subscription, credits=Decimal(5), key="k", actor=actor, now=NOW)
@@ -295,9 +295,9 @@ def test_finance_of_the_customer_sees_and_does_not_buy() -> None:
     with pytest.raises(Forbidden):
         purchasing_queries.read_purchases(organization=organization, actor=member)
     with pytest.raises(PurchaseNotFound):
-        purchasing_queries.read_purchase(reference=str(purchase.id), actor=stranger)
+        purchasing_queries.get_for(str(purchase.id), actor=stranger, act=Act.MONEY)
     with pytest.raises(PurchaseNotFound):
-        purchasing_queries.read_purchase(reference="nothing", actor=OPERATOR)
+        purchasing_queries.get_for("nothing", actor=OPERATOR, act=Act.MONEY)
 
 
 def test_nothing_but_its_payment_moves_an_order() -> None:

@@ -11,6 +11,8 @@ POSTS: dict[str, tuple[str, Any, int]] = {
     "change plan": ("/billing/organizations/acme/subscription", {"plan_code": "scale"}, 200),
     "cancel": ("/billing/subscriptions/{sub}/cancel", {"reason": "done"}, 200),
     "adjust": ("/billing/subscriptions/{sub}/credits/adjust", {"credits": "5", "reason": "r"}, 201),
+    "order": ("/billing/organizations/acme/credit-purchases", {"credits": "5"}, 201),
+    "withdraw": ("/billing/credit-purchases/{order}/withdraw", None, 200),
     "draft": ("/billing/subscriptions/{sub}/invoices/draft", None, 201),
     "issue": ("/billing/invoices/{inv}/issue", None, 200),
     "hold": ("/billing/invoices/{inv}/hold", {"reason": "r"}, 200),
@@ -30,7 +32,8 @@ def names(world: World) -> dict[str, str]:
     invoice = world.platform.post(f"/billing/subscriptions/{world.subscription.id}/invoices/draft").json["id"]
     world.platform.post(f"/billing/subscriptions/{world.foreign.id}/cancel")
     world.platform.post("/billing/coupons", {"code": "SPRING", "name": "Spring", "percent": 10})
-    return {"sub": str(world.subscription.id), "inv": invoice}
+    order = world.platform.post("/billing/organizations/acme/credit-purchases", {"credits": "7"}).json["id"]
+    return {"order": order, "sub": str(world.subscription.id), "inv": invoice}
 
 
 @pytest.mark.parametrize("name", POSTS)
