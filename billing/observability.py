@@ -26,7 +26,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from billing.infra import logs
+from billing.infra import logs, second_wall
 from billing.reporting import metrics as books
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -52,6 +52,8 @@ class RequestContextMiddleware:
         name = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         request.request_id = name  # type: ignore[attr-defined]
         began = time.perf_counter()
+        # The request before on this thread may have ended behind the wall.
+        second_wall.widen()
         with logs.context(request=name, organization_id=""):
             response = self.get_response(request)
             response["X-Request-ID"] = name

@@ -179,8 +179,14 @@ def is_visible(actor: Actor, organization: Organization) -> bool:
     they are not cleared for."""
     if actor.organization_id is not None:
         return actor.organization_id == organization.id
-    is_insider = actor.is_superuser or bool(actor.scopes) or Act.READ in _staff_acts(actor)
-    return is_insider or organization.id in actor.roles
+    return is_insider(actor) or organization.id in actor.roles
+
+
+def is_insider(actor: Actor) -> bool:
+    """Whether ``actor`` acts for the installation, and not for organizations that are their own."""
+    if actor.organization_id is not None:
+        return False
+    return actor.is_superuser or bool(actor.scopes) or Act.READ in _staff_acts(actor)
 
 
 def require(actor: Actor, act: Act, organization: Organization | None) -> None:

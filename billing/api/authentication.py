@@ -15,6 +15,7 @@ from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.api.problems import Refused
+from billing.infra import second_wall
 from billing.models import Organization, User
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,7 +41,10 @@ def authenticate(request: HttpRequest, now: datetime) -> Caller:
         raise Refused(401, "not_authenticated", "Send an API key: Authorization: Bearer <key>.", headers=_CHALLENGE)
     if request.method not in _SAFE:
         _check_csrf(request)
-    return Caller(actors.for_user(user))
+    actor = actors.for_user(user)
+    if not actors.is_insider(actor):
+        second_wall.narrow(actor.roles)
+    return Caller(actor)
 
 
 def require_fresh(request: HttpRequest) -> None:
@@ -57,6 +61,8 @@ def _by_key(header: str, now: datetime) -> Caller:
     if key is None:
         # The same words for unknown, expired and revoked: a guess learns nothing.
         raise Refused(401, "authentication_failed", "This API key is not valid.", headers=_CHALLENGE)
+    if key.organization_id is not None:
+        second_wall.narrow([key.organization_id])
     return Caller(actors.for_key(key), key.organization, is_key=True)
 
 

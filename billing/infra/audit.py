@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
-from billing.infra import copying, refusals
+from billing.infra import inserting, refusals
 from billing.models import AuditEntry
 
 _ACTOR_LENGTH_MAX = 120
@@ -50,4 +50,4 @@ def record_all(entries: Iterable[AuditEntry]) -> None:
     now = timezone.now()
     for row in rows:
         row.actor, row.reason, row.recorded_at = row.actor[:_ACTOR_LENGTH_MAX], row.reason[:_REASON_LENGTH_MAX], now
-    copying.insert(rows)
+    inserting.insert(rows)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.infra import copying
+from billing.infra import inserting
 from billing.models import OutboxEvent
 
 
@@ -37,4 +37,4 @@ def emit_all(events: Iterable[OutboxEvent]) -> None:
     rows = list(events)
     if rows and not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(f"outbox event {rows[0].topic} outside of a transaction")
-    copying.insert(rows)
+    inserting.insert(rows)

@@ -24,6 +24,8 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from billing.infra import second_wall
+
 Row = TypeVar("Row", bound=Model)
 
 _BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
@@ -80,6 +82,7 @@ def _noted(*texts: str) -> Iterator[_Session]:
     began = time.monotonic()
     try:
         with connection.wrap_database_errors:
+            second_wall.raise_on(connection.connection)
             yield _session(connection.connection)
     finally:
         if connection.queries_logged:

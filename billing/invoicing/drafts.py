@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.db.transaction import on_commit
 
-from billing.infra import audit, copying, logs, outbox
+from billing.infra import audit, inserting, logs, outbox
 from billing.invoicing import assembly, rating, tax
 from billing.invoicing.books import LineDraft
 from billing.invoicing.loading import Claim, Target
@@ -78,7 +78,7 @@ def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> d
     """Write new drafts; returns the invoice's id by its period's. Told once to the outbox and the audit log."""
     taken = _occurrences(derivations)
     invoices = [_invoice(derivation, taken, now) for derivation in derivations]
-    copying.insert(invoices)
+    inserting.insert(invoices)
     insert_lines((invoice, derivation.lines) for invoice, derivation in zip(invoices, derivations, strict=True))
     tell_drafted(invoices, actor=actor, now=now)
     return {derivation.target.period_id: invoice.id for derivation, invoice in zip(derivations, invoices, strict=True)}
@@ -202,7 +202,7 @@ def _issue_due_at(target: Target, now: datetime) -> datetime:
 
 def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
     """Write the lines of drafts that have none, numbered from 1."""
-    copying.insert_values(
+    inserting.insert_values(
         InvoiceLine,
         ("organization_id", "invoice_id", "position", *_CONTENT),
         (

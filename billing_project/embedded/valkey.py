@@ -23,26 +23,27 @@ class Valkey:
     url: str
 
 
-def start(folder: Path, *, durable: bool = True, keep_open: Sequence[int] = ()) -> Valkey:
+def start(folder: Path, *, durable: bool = True, keep_open: Sequence[int] = (), port: int | None = None) -> Valkey:
     """Start the server whose data lie in ``folder`` and wait until it answers. Raises ``StartError``.
 
-    ``durable`` keeps an append-only file, so that queued messages outlive a restart.
+    ``durable`` keeps an append-only file, so that queued messages outlive a restart. It listens on ``port``, by default
+    on one that is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     password = processes.remembered_secret(folder / "password")
     for _ in range(ATTEMPTS_MAX):
-        port = processes.free_port()
+        listens_on = port or processes.free_port()
         child = processes.start(
             [_binary(), "-"],
             name="Valkey",
             log=folder / "valkey.log",
             stop_signal=signal.SIGTERM,
             # The configuration goes in by standard input: a password on the command line is everybody's to read.
-            stdin=_configuration(folder, port=port, password=password, durable=durable).encode(),
+            stdin=_configuration(folder, port=listens_on, password=password, durable=durable).encode(),
             cwd=folder,
             keep_open=keep_open,
         )
-        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        url = f"redis://:{password}@127.0.0.1:{listens_on}/0"
         if _answers(child, url):
             return Valkey(child, url)
     raise StartError(f"Valkey did not start in {folder}: {child.log_tail()}")

@@ -76,7 +76,8 @@ def run(*, port: int, data: Path) -> NoReturn:
         collection = static.Collection(Path(env["STATIC_ROOT"]), log=logs / "collectstatic.log", env=env)
         stop.callback(collection.cancel)
         demo_file = data / "demo.json"
-        _bootstrap(demo_file, log=logs / "bootstrap.log", env=env, stop=stop)
+        owners = {**env, "DATABASE_URL": found.owner_url}
+        _bootstrap(demo_file, log=logs / "bootstrap.log", env=owners, stop=stop)
         collection.finish()
 
         programs: list[Program] = []

@@ -15,8 +15,10 @@ from billing_project.embedded.processes import Child, StartError
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the two servers are, and which of them are ours to watch."""
+    """Where the two servers are, and which of them are ours to watch. ``owner_url`` is the database's as its owner,
+    ``database_url`` as the role that serves; of a given database both are the one that was given."""
 
+    owner_url: str
     database_url: str
     redis_url: str
     children: tuple[Child, ...]
@@ -24,7 +26,7 @@ class Servers:
 
 def start(folder: Path, *, stop: contextlib.ExitStack, keep_open: tuple[int, ...]) -> Servers:
     """Check the given servers and start the others; ``stop`` will end what was started. Raises ``StartError``."""
-    database_url = os.environ.get("DATABASE_URL", "")
+    owner_url = database_url = os.environ.get("DATABASE_URL", "")
     redis_url = os.environ.get("REDIS_URL", "")
     children = []
     # Before anything is started: a wrong address should not cost a wait.
@@ -36,13 +38,13 @@ def start(folder: Path, *, stop: contextlib.ExitStack, keep_open: tuple[int, ...
         server = postgres.start(folder / "postgres", major=postgres.major_from_environment(), keep_open=keep_open)
         stop.callback(server.child.stop)
         children.append(server.child)
-        database_url = server.url
+        owner_url, database_url = server.url, server.runtime_url
     if not redis_url:
         broker = valkey.start(folder / "valkey", keep_open=keep_open)
         stop.callback(broker.child.stop)
         children.append(broker.child)
         redis_url = broker.url
-    return Servers(database_url, redis_url, tuple(children))
+    return Servers(owner_url, database_url, redis_url, tuple(children))
 
 
 def _check_database(url: str) -> None:

@@ -13,11 +13,19 @@ from django.db import connections
 from psycopg import sql
 
 DROP_ATTEMPTS = 50
+# Where the session's own server is, as the role that serves and owns nothing.
+RUNTIME_VARIABLE = "COUNTINGHOUSE_TEST_RUNTIME_URL"
 
 
 def url_of(server_url: str, name: str) -> str:
     """The URL of the database ``name`` on the server of ``server_url``."""
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+def as_runtime(url: str) -> str:
+    """``url`` as the role that serves; as it is on a server that the environment gave, where nobody made one."""
+    runtime_url = os.environ.get(RUNTIME_VARIABLE)
+    return url if runtime_url is None else urlunsplit(urlsplit(url)._replace(netloc=urlsplit(runtime_url).netloc))
 
 
 def create_empty(server_url: str, name: str) -> None:
@@ -77,6 +85,25 @@ def pointed_at(name: str) -> Iterator[None]:
     finally:
         connections.close_all()
         _point(before)
+
+
+@contextlib.contextmanager
+def served() -> Iterator[None]:
+    """Connect every Django alias, in every thread, as the role that serves. On a server that the environment gave there
+    is none, and nothing changes."""
+    role = urlsplit(as_runtime(os.environ["DATABASE_URL"]))
+    before = {alias: dict(connections.settings[alias]) for alias in connections}
+    connections.close_all()
+    try:
+        for alias in before:
+            for known in (connections.settings[alias], connections[alias].settings_dict):
+                known |= {"USER": role.username, "PASSWORD": role.password}
+        yield
+    finally:
+        connections.close_all()
+        for alias, known in before.items():
+            for each in (connections.settings[alias], connections[alias].settings_dict):
+                each |= {"USER": known["USER"], "PASSWORD": known["PASSWORD"]}
 
 
 def _point(names: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 from billing_project.embedded import processes
 from billing_project.embedded.processes import Child
 from billing_project.supervisor import web
+from tests.support import databases
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class HttpServer:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, *, database_url: str, redis_url: str) -> Iterator[Self]:
+    def running(cls, *, database_url: str, redis_url: str, **variables: str) -> Iterator[Self]:
         with tempfile.TemporaryDirectory() as folder:
             port = processes.free_port()
             metrics = Path(folder, "metrics")
@@ -38,10 +39,11 @@ class HttpServer:
                 env=os.environ
                 | {
                     "DJANGO_SETTINGS_MODULE": "billing_project.settings.test",
-                    "DATABASE_URL": database_url,
+                    "DATABASE_URL": databases.as_runtime(database_url),
                     "REDIS_URL": redis_url,
                     "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-                },
+                }
+                | variables,
             )
             try:
                 web.wait_until_ready(child, port=port)

@@ -35,6 +35,8 @@ class TestServers:
             server = postgres.start(folder / "postgres", major=postgres.major_from_environment(), durable=False)
             self._exit.callback(server.child.stop)
             self.database_url = server.url
+            os.environ[databases.RUNTIME_VARIABLE] = server.runtime_url
+            self._exit.callback(os.environ.pop, databases.RUNTIME_VARIABLE, None)
             with psycopg.connect(server.superuser_url, autocommit=True) as connection:
                 # So that a test can show that the append-only triggers fire in replica mode as well.
                 connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {postgres.NAME}")
