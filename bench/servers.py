@@ -39,8 +39,9 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self._exit.close()
 
-    def environment(self, *, settings: str, database: str = postgres.NAME) -> dict[str, str]:
-        url, _ = self.database.url.rsplit("/", 1)
+    def environment(self, *, settings: str, database: str = postgres.NAME, is_owner: bool = False) -> dict[str, str]:
+        """For a process that serves, or for one that makes and fills tables as their owner."""
+        url, _ = (self.database.url if is_owner else self.database.runtime_url).rsplit("/", 1)
         return os.environ | {
             "DATABASE_URL": f"{url}/{database}",
             "REDIS_URL": self.broker.url,

@@ -41,7 +41,7 @@ class Stage:
     @cached_property
     def key(self) -> str:
         """The platform key; asking for it fills the database, once."""
-        environment = self.servers.environment(settings=REFERENCES)
+        environment = self.servers.environment(settings=REFERENCES, is_owner=True)
         told = self.servers.python("bench.populate", str(self.scale.organizations), environment=environment)
         key: str = json.loads(told)["key"]
         return key
@@ -49,7 +49,7 @@ class Stage:
     @cached_property
     def visitor(self) -> str:
         """The cookie of an owner of the organization "load" who has signed in."""
-        environment = self.servers.environment(settings=REFERENCES)
+        environment = self.servers.environment(settings=REFERENCES, is_owner=True)
         cookie: str = json.loads(self.servers.python("bench.populate", "visitor", environment=environment))["cookie"]
         return cookie
 
