@@ -27,11 +27,12 @@ from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from django.core.wsgi import get_wsgi_application
 from django.db import InterfaceError, OperationalError
 
-from billing.infra import deadlines
+from billing.infra import deadlines, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_project.settings.production")
 
@@ -240,16 +241,25 @@ def _too_slow(proto: Any) -> None:
 
 
 def _refuse(proto: Any, status: int, code: str, detail: str, retry_seconds: int | None = None) -> None:
-    """Problem details (RFC 9457) for whom Django never hears of. Where an answer began already, nothing happens."""
+    """Problem details (RFC 9457) for whom Django never hears of, under a name that the log knows. Where an answer began
+    already, nothing happens."""
+    name = uuid4().hex
     problem = {
         "type": f"urn:countinghouse:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": "",
+        "request_id": name,
     }
-    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store"), ("connection", "close")]
+    with logs.context(request=name):
+        logs.event("http.refused", status=status, code=code)
+    headers = [
+        ("content-type", "application/problem+json"),
+        ("cache-control", "no-store"),
+        ("connection", "close"),
+        ("x-request-id", name),
+    ]
     if retry_seconds is not None:
         headers.append(("retry-after", str(retry_seconds)))
     proto.response_bytes(status, headers, json.dumps(problem).encode())

@@ -101,7 +101,7 @@ class Portal(ApiView):
         """Where the organization manages its means of payment. The link works for a short time."""
         url = links.portal(
             organization=call.organization(organization_ref, Act.SUBSCRIBE),
-            return_url=call.request.build_absolute_uri(call.body.return_url),
+            return_url=return_address(call.request, call.body.return_url),
             actor=call.actor,
             now=call.at,
         )
@@ -122,7 +122,7 @@ class Checkout(ApiView):
         """
         url = links.checkout(
             subscription=call.subscription(subscription_id, Act.SUBSCRIBE),
-            return_url=call.request.build_absolute_uri(call.body.return_url),
+            return_url=return_address(call.request, call.body.return_url),
             actor=call.actor,
             now=call.at,
         )
@@ -177,6 +177,14 @@ class ReplayProviderEvent(ApiView):
         replayed = inbox.replay(event=found, actor=call.actor, reason=call.body.reason, now=call.at)
         tasks.send(tasks.process_provider_event, str(replayed.id))
         return Answer(202, documents.event(replayed))
+
+
+def return_address(request: HttpRequest, return_url: str) -> str:
+    """Where ``return_url`` leads to, seen from here. Raises ``ReturnUrlInvalid`` for what is no address at all."""
+    try:
+        return request.build_absolute_uri(return_url)
+    except ValueError:
+        raise links.no_address() from None
 
 
 def _find(call: Call[Any, Any], reference: str) -> ProviderInboxEvent:

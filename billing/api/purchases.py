@@ -8,7 +8,7 @@ from billing.accounts.actors import Act
 from billing.api import pagination
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.pagination import PageQuery, TimeKey
-from billing.api.providers import LinkDocument, ReturnTo
+from billing.api.providers import LinkDocument, ReturnTo, return_address
 from billing.api.wire import Nothing, Quantity, Request
 from billing.kernel import ids
 from billing.lifecycle.purchasing import operations, queries
@@ -98,7 +98,7 @@ class CreditPurchaseCheckout(ApiView):
         found = queries.get_for(purchase_id, actor=call.actor, act=Act.SUBSCRIBE)
         url = links.payment(
             invoice=found.invoice,
-            return_url=call.request.build_absolute_uri(call.body.return_url),
+            return_url=return_address(call.request, call.body.return_url),
             actor=call.actor,
             now=call.at,
         )

@@ -12,7 +12,7 @@ from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act
 from billing.api.endpoint import Answer, ApiView, Call, endpoint
 from billing.api.problems import invalid_field
-from billing.api.providers import LinkDocument
+from billing.api.providers import LinkDocument, return_address
 from billing.api.wire import Nothing, Request
 from billing.models import Organization
 from billing.payments import links
@@ -105,7 +105,7 @@ class TenantPortal(ApiView):
         """Where means of payment are managed; the link works for a short time, and leads back to ``return_url``."""
         url = links.portal(
             organization=_tenant(call, call.query.organization),
-            return_url=call.request.build_absolute_uri(call.query.return_url),
+            return_url=return_address(call.request, call.query.return_url),
             actor=call.actor,
             now=call.at,
         )

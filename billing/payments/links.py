@@ -68,16 +68,19 @@ def payment(*, invoice: Invoice, return_url: str, actor: Actor, now: datetime) -
     return calls.payment_url(invoice=invoice, customer_reference=reference, return_url=checked)
 
 
+def no_address() -> ReturnUrlInvalid:
+    return ReturnUrlInvalid("An http or https address.", field="return_url")
+
+
 def _checked(return_url: str) -> str:
     """An address of the web, and nothing that a browser would run."""
-    wanted = "An http or https address."
     if len(return_url) > RETURN_URL_LENGTH_MAX or not return_url.isprintable() or "\\" in return_url:
-        raise ReturnUrlInvalid(wanted, field="return_url")
+        raise no_address()
     try:
         parts = urlsplit(return_url)
         is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         is_web = False
     if not is_web:
-        raise ReturnUrlInvalid(wanted, field="return_url")
+        raise no_address()
     return return_url

@@ -12,6 +12,7 @@ import argparse
 import logging
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def main() -> int:
     with proofs.on_own_servers(level=logging.CRITICAL) as (servers, name):
         os.environ[TEMPLATE_VARIABLE] = name
         rows = []
-        for plant in (data_bugs, code_bugs, mistakes):
+        for plant in (data_bugs, code_bugs, mistakes, process_bugs):
             for row in plant(servers.database_url, wanted):
                 tell(row)
                 rows.append(row)
@@ -108,6 +109,46 @@ def mistakes(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
             found = play(seed=3, days=70, some=some, uses_per_day=0.8).findings
         seen = [f"simulation: {len(found.differences)} differences"] if found.differences else []
         yield "code", name, seen, bool(found.differences)
+
+
+def process_bugs(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
+    """Those in running servers and workers, each proof in a process of its own, on servers of its own."""
+    del server_url
+    from tests.faults.bugs import PROCESS_BUGS
+
+    chosen = [bug for bug in PROCESS_BUGS if wanted(bug.name)]
+    for proof in dict.fromkeys(bug.run for bug in chosen):
+        code, _ = _faults(*proof)
+        yield "live", f"{NO_BUG}, {' '.join(proof)})"[:WIDTH], ["silence"], code == 0
+    for bug in chosen:
+        code, said = _faults(*bug.run, "--bug", bug.name)
+        seen = sorted({each[0][:WIDTH] for line in said.splitlines() if (each := re.search(f"({bug.says}).*", line))})
+        yield "live", bug.name, [f"{bug.run[0]}: {each}" for each in seen[:2]], code == 1 and bool(seen)
+
+
+def _faults(*arguments: str) -> tuple[int, str]:
+    env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", *arguments], env=env, stdout=subprocess.PIPE, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def door_bugs(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]:
+    """Those in how requests are answered, all on one stage, each undone."""
+    from tests.corpus import proving, stage
+    from tests.planted.bugs_of_doors import DOOR_BUGS
+
+    chosen = [bug for bug in DOOR_BUGS if wanted(bug.name)]
+    if not chosen:
+        return
+    with databases.cloned(server_url), stage.settled():
+        built = stage.build()
+        for bug in chosen:
+            with pytest.MonkeyPatch.context() as patch:
+                bug.plant(patch)
+                found = proving.broken(built, bug.operation, bug.families, kind=bug.kind)
+            yield "door", bug.name, [f"corpus: {bug.kind}"] * bool(found), bool(found)
 
 
 def without_a_bug() -> set[str]:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -124,3 +125,16 @@ def test_a_header_with_an_underscore_is_not_the_one_with_a_dash(http_server: Htt
             response = connection.getresponse()
             response.read()
             assert (response.getheader("X-Request-ID") == "told-by-the-client") is is_taken
+
+
+def test_a_body_that_breaks_off_is_a_problem_with_a_name(http_server: HttpServer) -> None:
+    at = urlsplit(http_server.url)
+    with socket.create_connection((at.hostname, at.port), timeout=20) as client:
+        client.sendall(
+            b"POST /api/billing/usage HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        )
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        assert problem(response) == (400, "malformed")
+    assert response.getheader("X-Request-ID", "") in http_server.log
