@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from billing import tasks
 from billing.payments import stub_orders, stub_pages
 from billing.payments.stub import LinkExpired, MethodUnknown
+from marketplace import wording
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -73,7 +74,8 @@ def checkout(request: HttpRequest, token: str) -> HttpResponse:
                 tasks.send(tasks.process_provider_event, str(told))
         except MethodUnknown as error:
             refusal = error.message
-    shown = {"page": stub_pages.checkout_page(token), "refusal": refusal, "is_told": is_told}
+    page = stub_pages.checkout_page(token)
+    shown = {"page": page, "every": wording.every(page.period), "refusal": refusal, "is_told": is_told}
     return render(request, "marketplace/payment_checkout.html", shown, status=422 if refusal else 200)
 
 

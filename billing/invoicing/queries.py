@@ -92,14 +92,18 @@ def list_invoices(
     status: str | None = None,
     before: tuple[datetime, UUID] | None = None,
     after: tuple[datetime, UUID] | None = None,
+    with_orders: bool = True,
     limit: int = 50,
 ) -> list[Invoice]:
     """Invoices with their lines as stored, the last drafted first; ``before`` is the last row of the page before,
     ``after`` the first row of the page that follows.
 
-    ``status`` is one of an invoice, or one of ``WAITING``.
+    ``status`` is one of an invoice, or one of ``WAITING``. Orders of credits that nobody paid are left out unless
+    ``with_orders``.
     """
     invoices = Invoice.objects.order_by("-drafted_at", "-id")
+    if not with_orders:
+        invoices = invoices.exclude(kind=InvoiceKind.PURCHASE, number=None)
     if organization_id is not None:
         invoices = invoices.filter(organization_id=organization_id)
     if subscription_id is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.accounts import queries as accounts_queries
 from billing.catalog import queries as catalog_queries
-from billing.catalog.compiled import CompiledPlan
+from billing.catalog.compiled import CompiledPlan, MeteredGuard
 from billing.invoicing import settlement
 from billing.kernel import money
 from billing.kernel.decimals import ZERO, plain
@@ -48,7 +49,8 @@ def list_remedies(
     subscription that the caller has read already.
 
     ``change_plan`` and ``subscribe`` name the plan on sale that costs least by the month, in the organization's
-    currency, among those under which *all* needs of the product would pass.
+    currency, among those under which *all* needs of the product would pass. One that costs less than the plan in force
+    gives something up elsewhere: it is named only where no other will do, and its limit is really higher.
     """
     at = accounts_queries.now_for(organization, now)
     shop = catalog_queries.list_plans_for_shop()
@@ -156,6 +158,8 @@ def _upgrade(
         admitting = judging.list_admitting(offers, alternatives, product=product, now=now)
         ids = {plan.id for plan in admitting}
         sold = [plan for plan in sold if plan.id in ids]
+    if live is not None:
+        sold = _rather_up(sold, compiled, live, needs)
     if not sold:
         return []
     cheapest = min(sold, key=lambda plan: (_by_month(plan, currency), plan.code))
@@ -168,6 +172,35 @@ def _upgrade(
             "billing_period": cheapest.billing_period,
         }
     ]
+
+
+def _rather_up(
+    plans: Sequence[Plan], compiled: Mapping[UUID, CompiledPlan], live: Subscription, needs: Sequence[Need]
+) -> list[Plan]:
+    """Those that cost no less than the plan in force; only without any, cheaper ones with higher limits."""
+    fee = _by_month(live.plan, live.currency)
+    dearer = [plan for plan in plans if _by_month(plan, live.currency) >= fee]
+    if dearer or not plans:
+        return dearer
+    current = catalog_queries.compiled_plan(live.plan_id, live.plan.content_digest)
+    return [plan for plan in plans if all(_is_higher(compiled[plan.id], current, need) for need in needs)]
+
+
+def _is_higher(plan: CompiledPlan, current: CompiledPlan, need: Need) -> bool:
+    """Whether ``plan`` has more of the limit that was reached: what only begins anew sooner, or counts otherwise, is
+    not more."""
+    if need.refusal is None or need.refusal.code != "quota_exceeded":
+        return True
+    before, after = (_limit(each, need.refusal.entitlement) for each in (current, plan))
+    if before is None or after is None or after.limit is None:
+        return True
+    return after.cadence is before.cadence and before.limit is not None and after.limit > before.limit
+
+
+def _limit(plan: CompiledPlan, key: str) -> MeteredGuard | None:
+    meters = plan.meters_by_key.get(key, ())
+    found = (guard for meter in meters for guard in plan.guards(meter).metered if guard.key == key)
+    return next(found, None)
 
 
 def _includes(plan: CompiledPlan, key: str) -> bool:

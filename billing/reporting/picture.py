@@ -103,7 +103,8 @@ class EntryView:
 class InvoiceView:
     """``total`` is None for a draft: what it says is derived when it is opened, and may change until it is issued.
 
-    A draft issues itself at ``issue_due_at``, or waits for a human: held, parked for a reason, or after a void.
+    A draft issues itself at ``issue_due_at``, or waits for a human: held, parked for a reason, or after a void. A
+    purchase of credits has no period.
     """
 
     id: UUID
@@ -111,8 +112,8 @@ class InvoiceView:
     status: str
     currency: str
     total: str | None
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: datetime | None
+    ends_at: datetime | None
     issued_at: datetime | None
     due_on: date | None
     issue_due_at: datetime | None

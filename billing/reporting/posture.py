@@ -22,6 +22,7 @@ from billing.models import (
     LIVE,
     EntitlementKind,
     Invoice,
+    InvoiceKind,
     InvoiceStatus,
     Meter,
     Organization,
@@ -253,7 +254,9 @@ def _entries(subscription: Subscription | None) -> tuple[EntryView, ...]:
 def _invoices(organization: Organization) -> tuple[InvoiceView, ...]:
     # A draft that waits for a human is shown however old it is.
     waits = Case(When(status=InvoiceStatus.DRAFT, issue_due_at=None, then=Value(0)), default=Value(1))
-    found = Invoice.objects.filter(organization=organization).order_by(waits, "-drafted_at", "-id")[:INVOICES_SHOWN]
+    # Orders of credits are invoices once they are paid.
+    invoices = Invoice.objects.filter(organization=organization).exclude(kind=InvoiceKind.PURCHASE, number=None)
+    found = invoices.order_by(waits, "-drafted_at", "-id")[:INVOICES_SHOWN]
     rows = sorted(found, key=lambda row: (row.drafted_at, row.id), reverse=True)
     return tuple(
         InvoiceView(
@@ -262,8 +265,8 @@ def _invoices(organization: Organization) -> tuple[InvoiceView, ...]:
             status=row.status,
             currency=row.currency,
             total=None if row.status == InvoiceStatus.DRAFT else format_minor(row.total_minor, row.currency),
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
+            starts_at=row.starts_at if row.period_id else None,
+            ends_at=row.ends_at if row.period_id else None,
             issued_at=row.issued_at,
             due_on=row.due_on,
             issue_due_at=row.issue_due_at,

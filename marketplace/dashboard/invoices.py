@@ -120,7 +120,11 @@ def invoices_page(*, organization: Organization, query: Mapping[str, str], actor
     actors.require(actor, Act.MONEY, organization)
     zone, wanted = ZoneInfo(organization.zone), paging.read_time(query)
     found = invoicing_queries.list_invoices(
-        organization_id=organization.id, before=wanted.before, after=wanted.after, limit=PAGE_LENGTH + 1
+        organization_id=organization.id,
+        before=wanted.before,
+        after=wanted.after,
+        with_orders=False,
+        limit=PAGE_LENGTH + 1,
     )
     shown, links = paging.cut(
         found, wanted, length=PAGE_LENGTH, key=lambda row: paging.write_time(row.drafted_at, row.id)

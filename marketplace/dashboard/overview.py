@@ -86,7 +86,7 @@ class InvoiceRow:
     reference: str
     number: str
     status: Label
-    period: tuple[Moment, Moment]
+    period: tuple[Moment, Moment] | None
     due_on: str
     total: str
     issues: str
@@ -232,7 +232,9 @@ def _invoice(row: InvoiceView, zone: ZoneInfo) -> InvoiceRow:
         reference=str(row.id),
         number=row.number or _("No number yet"),
         status=wording.invoice_status(row.status),
-        period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone)),
+        period=(wording.day(row.starts_at, zone), wording.day(row.ends_at, zone))
+        if row.starts_at and row.ends_at
+        else None,
         due_on=wording.on(row.due_on) if row.due_on else "",
         total=wording.price(to_minor(Decimal(row.total), row.currency), row.currency) if row.total else "",
         issues=wording.issues(row.issue_due_at, zone) if row.status == InvoiceStatus.DRAFT else "",

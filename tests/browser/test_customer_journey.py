@@ -111,7 +111,7 @@ def read_why(ada: Visitor, slug: str) -> None:
     ada.follow("Refusals")
     assert ada.path == f"/dashboard/{slug}/refusals/"
     assert "Cases: beyond the limit." in ada.text
-    assert "Change to the plan Free, $0.00 a month." in ada.text
+    assert "Change to the plan Team, $49.00 a month." in ada.text
     # The least that lifts it; beside the words a link to where it is done.
     ada.click(ada.page.locator("main .helps a").first)
     assert ada.path == f"/dashboard/{slug}/plan/"

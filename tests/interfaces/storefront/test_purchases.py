@@ -71,6 +71,9 @@ def test_an_owner_buys(client: Client, acme: Organization, subscription: Subscri
     shown = text_of(client.get(page))
     assert "12.5 credits" in shown
     assert "Pay $125.00" in shown
+    # What waits to be paid is an order, and no invoice yet.
+    for other in ("/dashboard/acme/", "/dashboard/acme/invoices/"):
+        assert "Prepaid credits" not in text_of(client.get(other))
     stub = client.post(f"{page}pay/")
     assert stub.status_code == 302
     assert "125.00 USD" in text_of(client.get(stub.url))
@@ -85,7 +88,7 @@ def test_an_owner_buys(client: Client, acme: Organization, subscription: Subscri
     invoice = CreditPurchase.objects.get().invoice_id
     assert "Prepaid credits" in text_of(client.get(f"/dashboard/acme/invoices/{invoice}/"))
     assert "To be paid" not in text_of(client.get(PAGE))
-    assert "To be paid" not in text_of(client.get("/dashboard/acme/"))
+    assert "Prepaid credits" in text_of(client.get("/dashboard/acme/"))
     assert doctor.verify() == []
 
 
