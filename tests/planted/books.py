@@ -11,6 +11,7 @@ from billing.credits import sealing
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
 from billing.lifecycle import adjust, cancel, change_plan, guardrails, onboard, renew, reversal, voiding
+from billing.lifecycle.purchasing import operations as purchasing
 from billing.metering import operations as metering_operations
 from billing.metering import reserving
 from billing.metering.offers import EventView, Offer
@@ -125,6 +126,24 @@ def give(subscription: Subscription, credits: int, now: datetime) -> None:
     )
 
 
+def buy(subscription: Subscription, now: datetime) -> None:
+    """Orders of credits: one that is paid, one that waits to be, and one that was withdrawn."""
+    paid, _waits, withdrawn = (
+        purchasing.order(
+            subscription=subscription, credits=Decimal(credits), key=f"order of {credits}", actor=OPERATOR, now=now
+        )
+        for credits in (6, 7, 8)
+    )
+    invoicing_operations.pay(
+        invoice=paid.invoice,
+        amount_minor=paid.invoice.total_minor,
+        reference=str(paid.id),
+        actor=OPERATOR,
+        now=now,
+    )
+    purchasing.withdraw(purchase=withdrawn, actor=OPERATOR, now=now)
+
+
 def take_back(organization: Organization, now: datetime) -> None:
     """A use without a price in part, and one that was paid in credits whole."""
     events = UsageEvent.objects.filter(organization=organization).order_by("recorded_at", "id")
@@ -148,6 +167,7 @@ def make_rich_books() -> Books:
         assert reserved is not None
         if key == "r1":
             reserving.settle(reservation=reserved, quantity=Decimal(2), now=now)
+    buy(subscription, now)
     give(subscription, 3, now)
     spare = CreditGrant.objects.filter(account__subscription=subscription).latest("created_at", "id")
     voiding.void(grant=spare, actor=OPERATOR, reason="given twice", now=now)

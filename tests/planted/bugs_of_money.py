@@ -8,6 +8,7 @@ GRANTS = "marketplace_credit_grants"
 INVOICES = "marketplace_invoices"
 LINES = "marketplace_invoice_lines"
 COUNTERS = "billing_document_counters"
+PURCHASES = "marketplace_credit_purchases"
 ITS_PERIOD = f"(SELECT period_id FROM {INVOICES} WHERE id = invoice_id)"
 PAID_LINE = (
     f"id = (SELECT line.id FROM {LINES} AS line JOIN {INVOICES} AS invoice ON invoice.id = line.invoice_id"
@@ -107,6 +108,36 @@ BUGS_OF_MONEY = (
         f"UPDATE {GRANTS} SET voided_at = now() WHERE {one(GRANTS, 'remaining > 0')} RETURNING id",
         "voided-grants-stay-void",
         "mutations-are-audited-once",
+    ),
+    bug(
+        "credits bought without an order",
+        GRANTS,
+        f"""
+        WITH torn AS (
+            UPDATE {GRANTS} SET cause = 'purchase:' || gen_random_uuid()
+            WHERE {one(GRANTS, "cause LIKE 'purchase:%'")} RETURNING id
+        )
+        SELECT purchase.id FROM {PURCHASES} AS purchase JOIN {INVOICES} AS invoice ON invoice.id = purchase.invoice_id
+        WHERE invoice.status = 'paid' AND EXISTS (SELECT FROM torn)
+        """,
+        "purchases-are-granted",
+        column="purchase_id",
+    ),
+    bug(
+        "more credits granted than were ordered",
+        PURCHASES,
+        f"UPDATE {PURCHASES} SET credits = credits - 1 WHERE "
+        + one(PURCHASES, "lapses_at IS NULL AND credits = 6")
+        + " RETURNING id",
+        "purchases-are-granted",
+        column="purchase_id",
+    ),
+    bug(
+        "an order that is withdrawn though it was paid",
+        PURCHASES,
+        f"UPDATE {PURCHASES} SET lapses_at = now() WHERE {one(PURCHASES, 'credits = 6')} RETURNING id",
+        "purchases-are-granted",
+        column="purchase_id",
     ),
     # --- Invoices ---
     bug(
