@@ -53,15 +53,16 @@ function response(status)
 end
 
 function done(summary, latency)
-  local answered, refused = 0, 0
+  local answered, refused, asked = 0, 0, 0
   for _, thread in ipairs(threads) do
+    asked = asked + thread:get("sent")
     answered = answered + thread:get("answers")
     refused = refused + thread:get("wrong")
   end
   local errors = summary.errors
   io.write(string.format(
-    '\n{"answers": %d, "wrong": %d, "lost": %d, "seconds": %.6f, "median": %.6f, "p99": %.6f}\n',
-    answered, refused, errors.connect + errors.read + errors.write + errors.timeout,
+    '\n{"sent": %d, "answers": %d, "wrong": %d, "lost": %d, "seconds": %.6f, "median": %.6f, "p99": %.6f}\n',
+    asked, answered, refused, errors.connect + errors.read + errors.write + errors.timeout,
     summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6
   ))
 end

@@ -40,8 +40,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``answers`` of which ``wrong`` were no success; latencies in seconds."""
+    """``sent`` requests, some of which were on their way at the end, and ``answers`` of which ``wrong`` were no success;
+    latencies in seconds."""
 
+    sent: int
     answers: int
     wrong: int
     seconds: float
@@ -119,7 +121,7 @@ class _Client:
             thread.join()
         took = time.monotonic() - began
         ranks = statistics.quantiles(client.latencies, n=100)
-        return Load(len(client.latencies), client.wrong, took, ranks[49], ranks[98])
+        return Load(len(client.latencies), len(client.latencies), client.wrong, took, ranks[49], ranks[98])
 
     def _ask_until(self, end: float, number: int) -> None:
         place = urllib.parse.urlsplit(self.address)

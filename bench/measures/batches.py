@@ -36,6 +36,7 @@ def lists(stage: Stage) -> Iterator[list[Contest]]:
                 stage.servers.python("bench.inprocess", "batches", str(scale.seconds), environment=environment)
             )
             books.told += told["events"]
+            books.asked += told["events"]
             return float(told["events"] / told["seconds"])
 
         yield [
@@ -62,7 +63,7 @@ def lists(stage: Stage) -> Iterator[list[Contest]]:
                         Goal(0.50, 0.65),
                     ),
                 ],
-                ours.check,
+                books.check,
             )
         ]
 

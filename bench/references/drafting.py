@@ -18,7 +18,9 @@ def _minor(amount: Decimal) -> int:
 def naive() -> int:
     """One ORM call for each thing to know and each row to write, a transaction for each invoice."""
     now, drafted = timezone.now(), 0
-    for subscription in Subscription.objects.filter(periods__ends_at__lte=now).select_related("plan"):
+    # As the product's sweep, which leaves sandboxes to their own clocks.
+    due = Subscription.objects.filter(periods__ends_at__lte=now, organization__is_sandbox=False)
+    for subscription in due.select_related("plan"):
         with transaction.atomic():
             period = SubscriptionPeriod.objects.get(subscription=subscription, ends_at__lte=now)
             price = PlanPrice.objects.get(plan=subscription.plan, currency=subscription.currency)
@@ -53,7 +55,8 @@ def naive() -> int:
 def bulk() -> int:
     """Everything read at once, priced in Python, written by ``bulk_create``; a transaction for all."""
     now = timezone.now()
-    periods = list(SubscriptionPeriod.objects.filter(ends_at__lte=now).select_related("subscription"))
+    due = SubscriptionPeriod.objects.filter(ends_at__lte=now, organization__is_sandbox=False)
+    periods = list(due.select_related("subscription"))
     fees = {(price.plan_id, price.currency): price.base_fee_minor for price in PlanPrice.objects.all()}
     rates = {
         (price.entitlement.plan_id, price.entitlement.meters[0], price.currency): price.rate
@@ -95,6 +98,7 @@ WITH due AS (
            subscription.id AS subscription_id, subscription.plan_id, subscription.currency
     FROM subscription_periods period JOIN organization_subscriptions subscription
       ON subscription.id = period.subscription_id
+    JOIN organizations organization ON organization.id = period.organization_id AND NOT organization.is_sandbox
     WHERE period.ends_at <= now()
 ), priced AS (
     SELECT due.period_id, 1 AS position, 'base' AS charge, NULL::text AS meter, 1::numeric AS quantity,
