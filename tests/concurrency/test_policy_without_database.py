@@ -3,7 +3,6 @@ allowed. Whatever else is asked then ends, too. The database is a server of the 
 
 import contextlib
 import json
-import os
 import signal
 import time
 import urllib.error
@@ -11,7 +10,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +28,7 @@ from billing.models import Organization, PolicyDecision, UsageEvent
 from billing_project.embedded import postgres
 from billing_project.embedded.postgres import Postgres
 from tests.concurrency.test_exact_quota import OPERATOR, tenant
+from tests.support import clusters
 from tests.support.http import HttpServer
 
 SECONDS_MAX = 5.0
@@ -49,21 +48,7 @@ class Doomed:
     secret: str
 
     def signal_all(self, number: signal.Signals) -> None:
-        """Send it to every process of the server: each of them is in a session of its own."""
-        told: set[int] = set()
-        while missing := set(self._processes()) - told:
-            for pid in missing:
-                told.add(pid)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-
-    def _processes(self) -> list[int]:
-        postmaster = self.server.child.popen.pid
-        try:
-            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        except OSError:
-            children = []
-        return [postmaster, *map(int, children)]
+        clusters.signal_all(self.server.child, number)
 
     @contextlib.contextmanager
     def locked_books(self) -> Iterator[None]:

@@ -128,17 +128,20 @@ class Worker:
 
 
 class Beat:
-    """Wakes the sweeps every ``interval`` seconds, each several times over."""
+    """Wakes ``sweeps`` every ``interval`` seconds, each several times over."""
 
-    def __init__(self, broker_url: str, interval: float) -> None:
+    def __init__(
+        self, broker_url: str, *, interval: float, sweeps: tuple[str, ...] = SWEEPS, beats: int = BEATS
+    ) -> None:
         self._app = Celery(broker=broker_url, set_as_current=False)
         self._interval = interval
+        self._sweeps = sweeps * beats
         self._next = 0.0
 
     def tick(self) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._interval
-            for sweep in SWEEPS * BEATS:
+            for sweep in self._sweeps:
                 self._app.send_task(f"billing.tasks.{sweep}")
 
 

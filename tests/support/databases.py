@@ -23,9 +23,10 @@ def url_of(server_url: str, name: str) -> str:
 
 
 def as_runtime(url: str) -> str:
-    """``url`` as the role that serves; as it is on a server that the environment gave, where nobody made one."""
-    runtime_url = os.environ.get(RUNTIME_VARIABLE)
-    return url if runtime_url is None else urlunsplit(urlsplit(url)._replace(netloc=urlsplit(runtime_url).netloc))
+    """``url`` as the role that serves; as it is on any other server than the session's own, whose role is not known."""
+    role, place = urlsplit(os.environ.get(RUNTIME_VARIABLE, "")), urlsplit(url)
+    is_there = (role.hostname, role.port) == (place.hostname, place.port)
+    return urlunsplit(place._replace(netloc=role.netloc)) if is_there else url
 
 
 def create_empty(server_url: str, name: str) -> None:
