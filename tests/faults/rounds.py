@@ -64,12 +64,12 @@ class Report:
         left_out = f"not possible here: {', '.join(self.left_out)}\n" if self.left_out else ""
         return (
             f"{left_out}seed {self.seed}: {self.rounds} rounds, {sum(self.faults.values())} faults of "
-            f"{len(self.faults)} kinds, {self.attempts} requests sent, {self.acked} acked, {self.refused} refused, {self.unknown} unknown, "
-            f"resolved {resolved:g} %, acked lost {counts['lost']}, duplicated {counts['doubled']}, over-admitted "
-            f"{counts['over']}, under-admitted {counts['under']}, {self.delivered} events delivered "
-            f"({self.repeated} more than once), out of order {counts['order']}, doctor {counts['doctor']}, "
-            f"slowest answer {self.slowest_seconds:.1f} s, {self.revived} programs started again, "
-            f"wrong {len(self.wrong)}, {self.seconds:.0f} s"
+            f"{len(self.faults)} kinds, {self.attempts} requests sent, {self.acked} acked, {self.refused} refused, "
+            f"{self.unknown} unknown, resolved {resolved:g} %, acked lost {counts['lost']}, duplicated "
+            f"{counts['doubled']}, over-admitted {counts['over']}, under-admitted {counts['under']}, "
+            f"{self.delivered} events delivered ({self.repeated} more than once), out of order {counts['order']}, "
+            f"doctor {counts['doctor']}, slowest answer {self.slowest_seconds:.1f} s, {self.revived} programs started "
+            f"again, wrong {len(self.wrong)}, {self.seconds:.0f} s"
         )
 
 
