@@ -110,10 +110,10 @@ def order_page(visit: Visit, purchase_id: UUID) -> OrderPage:
 
 
 def find(visit: Visit, purchase_id: UUID, *, act: Act) -> CreditPurchase:
-    found = queries.get_for(str(purchase_id), actor=visit.actor, act=act)
-    if found.organization_id != visit.organization.id:
+    # Asked first: of one that is elsewhere staff would learn that it is in a region they are not cleared for.
+    if not CreditPurchase.objects.filter(id=purchase_id, organization=visit.organization).exists():
         raise PurchaseNotFound("No such purchase.")
-    return found
+    return queries.get_for(str(purchase_id), actor=visit.actor, act=act)
 
 
 def _offer(live: Subscription, wanted: str) -> Offer:

@@ -5,7 +5,9 @@ from decimal import Decimal
 import pytest
 
 from billing.accounts import actors
-from billing.lifecycle import onboard
+from billing.lifecycle import onboard, remedies, usage
+from billing.lifecycle.remedies import Need
+from billing.metering.offers import Offer
 from billing.models import Organization
 from billing.service import BillingService
 from tests.support import catalogs, factories
@@ -43,9 +45,12 @@ def at_the_limit(free: str, team: str) -> Organization:
 
 
 def advised(organization: Organization) -> list[str]:
-    outcome = BillingService.enforce_quota(organization, "case_created", Decimal(1))
-    assert not outcome.allowed
-    return [each["plan"] for each in outcome.remedies if each["action"] == "change_plan"]
+    offer = Offer(organization, "case_created", Decimal(1), key="one more")
+    (judged,) = usage.judge([offer], now=NOW)
+    need = Need(offer, "max_cases", judged.outcome.refusal, judged.standing)
+    assert need.refusal is not None
+    (found,) = remedies.list_remedies(organization, [need], now=NOW)
+    return [each["plan"] for each in found if each["action"] == "change_plan"]
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,7 @@ def invoice_copy(invoice: Invoice, **fields: Any) -> Invoice:
         **{
             "organization_id": invoice.organization_id,
             "subscription_id": invoice.subscription_id,
+            "period_id": invoice.period_id,
             "kind": "change",
             "currency": "USD",
             "starts_at": invoice.starts_at,

@@ -154,9 +154,9 @@ def invoiced(
     subscription = live(of, "2025-01-01", currency=currency, **fields)  # type: ignore[arg-type]
     total = sum(lines.values())
     invoice = Invoice.objects.create(
-        organization=subscription.organization, subscription=subscription, kind="cycle", occurrence=1,
-        currency=currency, starts_at=at("2025-01-01"), ends_at=at("2025-02-01"), subtotal_minor=total,
-        total_minor=total, drafted_at=at(issued),
+        organization=subscription.organization, subscription=subscription, period=subscription.periods.get(),
+        kind="cycle", occurrence=1, currency=currency, starts_at=at("2025-01-01"), ends_at=at("2025-02-01"),
+        subtotal_minor=total, total_minor=total, drafted_at=at(issued),
     )  # fmt: skip
     for position, (charge, amount) in enumerate(lines.items(), start=1):
         InvoiceLine.objects.create(

@@ -43,14 +43,15 @@ def one_of_each(organization: Organization) -> None:
         )  # fmt: skip
 
     calm = subscription()
+    period = factories.period(calm, ends_at=NOW + timedelta(days=1))
     subscription(parked_at=NOW, parked_reason="x")
     subscription(held_at=NOW)
 
     def invoice(**fields: Any) -> Invoice:
         number = Invoice.objects.count() + 1
         return Invoice.objects.create(
-            organization=organization, subscription=calm, kind="cycle", occurrence=number, currency="USD",
-            starts_at=NOW, ends_at=NOW + timedelta(days=1), drafted_at=NOW, **fields,
+            organization=organization, subscription=calm, period=period, kind="cycle", occurrence=number,
+            currency="USD", starts_at=NOW, ends_at=NOW + timedelta(days=1), drafted_at=NOW, **fields,
         )  # fmt: skip
 
     def issued(**fields: Any) -> Invoice:

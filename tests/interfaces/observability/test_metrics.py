@@ -253,6 +253,7 @@ def test_drafts_that_wait_or_are_late_are_seen(client: Client, plan: Plan) -> No
             Invoice.objects.create(
                 organization=subscription.organization,
                 subscription=subscription,
+                period=subscription.periods.get(),
                 kind="change",
                 occurrence=number,
                 currency="USD",
