@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.corpus import reports
+from tests.corpus.reports import Outcome, Report
 from tests.support import databases, proofs
 
 if TYPE_CHECKING:
-    from tests.corpus.framing import Outcome
     from tests.corpus.operations import Operation
-    from tests.corpus.running import Report
     from tests.corpus.stage import Stage
 
-Parts = tuple["Report", "Outcome"]
+Parts = tuple[Report, Outcome]
 
 
 def main() -> int:
@@ -70,7 +70,7 @@ def _share(arguments: Any) -> Parts:
     with proofs.on_own_servers(level=logging.CRITICAL) as (servers, name):
         # Each refusal would be told by Django as well.
         logging.disable(logging.CRITICAL)
-        from tests.corpus import framing, operations, running, stage
+        from tests.corpus import framing, operations, stage
         from tests.support.http import HttpServer
 
         pattern, _, number = arguments.only.partition(":")
@@ -80,7 +80,7 @@ def _share(arguments: Any) -> Parts:
         ]
         with databases.pointed_at(name), stage.settled():
             built = stage.build()
-            report, outcome = running.Report(arguments.seed), framing.Outcome()
+            report, outcome = Report(arguments.seed), Outcome()
             if not arguments.sockets:
                 report = _cases(built, chosen, arguments, number)
             if arguments.sockets or not arguments.only:
@@ -102,24 +102,24 @@ def _cases(built: Stage, chosen: Sequence[Operation], arguments: Any, number: st
                 continue
             most = drawing.OF_A_WRITE_OR_LIST if operation.is_write or operation.is_list else drawing.OF_A_READ
             count = most if not arguments.cases else max(1, arguments.cases * most // drawing.OF_A_WRITE_OR_LIST)
-            runner.run(operation, drawing.cases(operation, arguments.seed, count))
+            runner.run(operation, [*drawing.sound(operation), *drawing.cases(operation, arguments.seed, count)])
             sys.stderr.write(f"{operation}: {count}, {runner.report.seconds:.0f} s\n")
     return runner.report
 
 
 def _tell(parts: Sequence[Parts], seconds: float) -> int:
-    from tests.corpus import running
-
-    report = running.merge([part for part, _ in parts])
+    report = reports.merge([part for part, _ in parts])
     report.seconds = seconds
     for _, outcome in parts:
         report.told += outcome.told
         report.kinds += outcome.kinds
         report.sockets += outcome.answers
         report.endpoints += outcome.endpoints
+    refused = set(report.refused) - reports.NEVER_SUCCEED
+    sys.stdout.write("".join(f"the sound request of {each} is refused\n" for each in sorted(refused)))
     sys.stdout.write("".join(f"FOUND  {each}\n\n" for each in report.told))
-    sys.stdout.write(f"{running.figures(report)}\n")
-    return int(report.kinds.total() > 0)
+    sys.stdout.write(f"{reports.figures(report)}\n")
+    return int(report.kinds.total() > 0 or bool(refused))
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ BASES: Mapping[str, tuple[Base, ...]] = {
     "postVoidGrant": (
         Base(_WHY, before=((f"{_ORGANIZATION}/quotas/reservations/<<own.reservation_id>>/release", {}),)),
     ),
-    "postSubscriptionDiscounts": (Base({"code": "SUMMER"}, before=(("DELETE " + f"{_SUBSCRIPTION}/discount", None),)),),
+    "postSubscriptionDiscounts": (Base({"code": "SUMMER"}, path={"subscription_id": "<<third.subscription_id>>"}),),
     "readSubscriptionInvoices": (Base(query={"status": "issued"}), Base(query={"limit": "1"})),
     "postDraftInvoice": (Base({}, path={"subscription_id": "<<third.subscription_id>>"}),),
     "postPauseSubscription": (Base({"reason": "Holidays"}),),

@@ -26,6 +26,7 @@ FAMILIES: dict[str, tuple[Family, int, int]] = {
     "signature": (requests.signature, 0, 0),
 }
 _SIGNED = 40
+SOUND = "sound"
 # Drawing again where the same case was there already; then it is one too few rather than one twice.
 _TRIES = 12
 OF_A_WRITE_OR_LIST, OF_A_READ = 2000, 500
@@ -51,6 +52,14 @@ def _weight(name: str, *, has_body: bool, is_signed: bool) -> int:
     if name == "signature":
         return _SIGNED if is_signed else 0
     return FAMILIES[name][1 if has_body else 2]
+
+
+def sound(operation: Operation) -> list[Case]:
+    """The requests that the others depart from: these have to succeed, or the others prove little."""
+    found = bases.bases_of(operation.id)
+    return [
+        Subject(operation, base, chance_of(0, operation, index), index).case(SOUND) for index, base in enumerate(found)
+    ]
 
 
 def cases(operation: Operation, seed: int, count: int) -> Iterator[Case]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from django.db import connection
@@ -16,6 +14,7 @@ from tests.corpus.bends import AT_RANDOM, BENDS, ENDS_EARLY, Raw
 from tests.corpus.cases import Case, Subject
 from tests.corpus.judging import Finding
 from tests.corpus.operations import Operation
+from tests.corpus.reports import Outcome
 from tests.corpus.sending import Answer
 from tests.corpus.stage import Stage
 from tests.corpus.watching import Watch
@@ -28,16 +27,6 @@ SECONDS = 1.5
 OF_EACH = 40
 # What the web server says of what it cannot read as HTTP: a bare status, and the connection is closed.
 BARE = frozenset({400, 408, 413, 414, 431, 505})
-
-
-@dataclass
-class Outcome:
-    """What became of the requests of one server: ``answers`` by status, or "closed"."""
-
-    answers: Counter[str] = field(default_factory=Counter)
-    endpoints: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    told: list[str] = field(default_factory=list)
 
 
 def run(server: HttpServer, stage: Stage, operations: Sequence[Operation], *, seed: int, count: int) -> Outcome:

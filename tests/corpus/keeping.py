@@ -144,7 +144,7 @@ KEPT: Mapping[str, Kept] = {
     "postReverseUsage": Kept(_same("quantity", how=number) | {"idempotency_key": ("key", exactly)}),
     "postVoidGrant": Kept(again="/api/billing/subscriptions/<<own.subscription_id>>/credits", nested="grants"),
     "postSubscriptionDiscounts": Kept(
-        _same("code", how=upper), again="/api/billing/subscriptions/<<own.subscription_id>>/discount", by="code"
+        _same("code", how=upper), again="/api/billing/subscriptions/<<third.subscription_id>>/discount", by="code"
     ),
     "postCreditPurchases": Kept(_same("credits", how=number), again="/api/billing/credit-purchases/{id}"),
     "postWithdrawCreditPurchase": Kept(again="/api/billing/credit-purchases/{id}"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from django.db import Error, connection, connections, transaction
 
@@ -14,6 +13,7 @@ from tests.corpus import drawing, judging, keeping, shortening, watching
 from tests.corpus.cases import Base, Case
 from tests.corpus.judging import Finding
 from tests.corpus.operations import JSON, Operation
+from tests.corpus.reports import Report
 from tests.corpus.sending import Answer, Sender
 from tests.corpus.stage import Stage
 from tests.corpus.watching import Watch
@@ -21,26 +21,6 @@ from tests.corpus.watching import Watch
 # So many share a transaction: what it undoes piles up until it ends.
 TOGETHER = 250
 FOUND_MAX = 40
-
-
-@dataclass
-class Report:
-    """What was sent and found. ``told`` are findings of each kind and endpoint once, shortened."""
-
-    seed: int
-    families: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    # What was sent byte by byte, by status, "closed" without one.
-    sockets: Counter[str] = field(default_factory=Counter)
-    endpoints: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    compared: int = 0
-    told: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def cases(self) -> int:
-        return self.families.total() + self.sockets.total()
 
 
 class Runner:
@@ -78,6 +58,8 @@ class Runner:
         self.report.families[case.family] += 1
         self.report.endpoints[operation.id] += 1
         self.report.statuses[str(answer.status)] += 1
+        if case.family == drawing.SOUND and answer.status >= 300:
+            self.report.refused.append(operation.id)
         for finding in findings:
             self.report.kinds[finding.kind] += 1
             if (operation.id, finding.kind) in self._seen or len(self.report.told) >= FOUND_MAX:
@@ -222,29 +204,3 @@ class Trial:
         if tables := watching.changed(before, self._watch.digest()):
             found.append(Finding("twice", f"sent again it changed {', '.join(tables)}"))
         return found
-
-
-def merge(reports: Sequence[Report]) -> Report:
-    """As if one had done it all."""
-    whole = Report(reports[0].seed)
-    for each in reports:
-        for name in ("families", "statuses", "endpoints", "kinds"):
-            getattr(whole, name).update(getattr(each, name))
-        whole.told += each.told
-        whole.compared += each.compared
-    return whole
-
-
-def figures(report: Report) -> str:
-    """The last lines of a run."""
-    families = ", ".join(f"{name} {count}" for name, count in report.families.most_common())
-    classes = Counter[str]()
-    for status, count in report.statuses.items():
-        classes[f"{status[0]}xx"] += count
-    answers = ", ".join(f"{name} {count}" for name, count in sorted(classes.items()) if name != "5xx")
-    found = ", ".join(f"{kind} {report.kinds[kind]}" for kind in judging.KINDS)
-    sockets = ", ".join(f"{name} {count}" for name, count in sorted(report.sockets.items())) or "none"
-    return (
-        f"families: {families}\nanswers: {answers}\nbyte by byte: {sockets}\n"
-        f"seed {report.seed}: {report.cases} cases, {len(report.endpoints)} endpoints, {found}, {report.seconds:.0f} s"
-    )

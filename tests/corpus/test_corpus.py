@@ -10,15 +10,12 @@ import pytest
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.corpus import bases, cases, drawing, framing, operations, proving, running, shortening, stage
+from tests.corpus import drawing, framing, operations, proving, reports, running, shortening, stage
 from tests.corpus.cases import Case
 from tests.corpus.sending import Answer
 from tests.corpus.stage import Stage
 from tests.planted.bugs_of_doors import DOOR_BUGS, DoorBug
 from tests.support import databases
-
-# The plans of the tests list no such event: it is refused for that.
-NEVER_SUCCEED = {"postMoveCase"}
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +27,14 @@ def built(database_server_url: str, django_db_blocker: DjangoDbBlocker) -> Itera
         logging.disable(logging.NOTSET)
 
 
-def test_each_sound_request_succeeds(built: Stage) -> None:
-    """What departs from a request that is refused anyway proves little."""
-    refused = {}
-    with running.Runner(built, seed=1) as runner:
-        for operation in operations.operations().values():
-            for base in bases.bases_of(operation.id):
-                with runner.prepared(base):
-                    case = cases.Subject(operation, base, drawing.chance_of(1, operation, 0), 0).case("sound")
-                    answer = runner.sender.send(case)
-                if answer.status >= 300:
-                    refused[operation.id] = (answer.status, answer.content)
-    assert refused.keys() == NEVER_SUCCEED, refused
-
-
-def test_a_few_of_each_endpoint(built: Stage) -> None:
+def test_sound_requests_and_one_that_is_not_of_each_endpoint(built: Stage) -> None:
     with running.Runner(built, seed=7) as runner:
         for operation in operations.operations().values():
-            runner.run(operation, drawing.cases(operation, 7, 6 if operation.is_write else 4))
+            runner.run(operation, [*drawing.sound(operation), *drawing.cases(operation, 7, 1)])
     report = runner.report
     assert not report.told, "\n\n".join(report.told)
-    assert report.cases > 500
-    assert report.families.keys() >= drawing.FAMILIES.keys() - {"signature"}
+    assert set(report.refused) == reports.NEVER_SUCCEED
+    assert report.cases > 250
     assert not connection.in_atomic_block
 
 

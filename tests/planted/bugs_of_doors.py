@@ -125,6 +125,6 @@ DOOR_BUGS = (
     _bug(a_delivery_of_any_age, "postProviderWebhook", "stranger", "signature"),
     _bug(another_status, "readOrganizationDetail", "undocumented", "identity"),
     _bug(fields_that_nobody_looks_at, "postCases", "accepted", "extra-field"),
-    _bug(quantities_rounded, "postUsage", "kept", "boundary"),
+    _bug(quantities_rounded, "postUsage", "kept", "idempotency-header"),
     _bug(the_second_time_anew, "postAdjustCredits", "twice", "idempotency-header"),
 )
