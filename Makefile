@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation model faults ordeal frontdoor planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation model faults ordeal frontdoor corpus schemathesis planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -58,6 +58,15 @@ doctor-at-size: venv-dev
 # Slow, huge, broken and nonsensical requests next to healthy ones on the real server; ARGS="--seconds 5" for less.
 frontdoor: venv-dev
 	@$(BIN)/python -m tests.frontdoor $(ARGS)
+
+# Two thousand cases of bad input for every endpoint that writes or lists; ARGS="--cases 100" for less, ARGS="--seed 1
+# --only postKeys:27" for one again.
+corpus: venv-dev
+	@$(BIN)/python -m tests.corpus $(ARGS)
+
+# Schemathesis, all checks and phases, by the schema that the server gives out; ARGS="--examples 10" for less.
+schemathesis: venv-dev
+	@$(BIN)/python -m tests.corpus.by_schema $(ARGS)
 
 # The product next to what this machine allows, side by side; ARGS="--only single checks" for some, needs a quiet machine.
 bench: venv-dev
