@@ -13,6 +13,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -34,7 +35,7 @@ def main() -> int:
     rounds.add_argument("--seed", type=int, default=1)
     rounds.add_argument("--only", type=int, help="this round alone, as it was in a run of all")
     rounds.add_argument("--fault", default="", help="faults whose name has this pattern, and no others")
-    rounds.add_argument("--keep", default="", help="a folder for journals and logs of a run that found something")
+    rounds.add_argument("--keep", default="", help="a folder for journals and logs")
     rounds.set_defaults(run=_rounds)
     rounds.add_argument("--bug", default="", help="one that is planted into the product")
     ordeal = chosen.add_parser("ordeal", help="workers killed at random while they bill")
@@ -44,6 +45,8 @@ def main() -> int:
     ordeal.add_argument("--bug", default="", help="one that is planted into the workers")
     ordeal.set_defaults(run=_ordeal)
     arguments = parser.parse_args()
+    # A run that is told to end puts away what it started and made.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     run: int = arguments.run(arguments)
     return run
 
@@ -83,7 +86,7 @@ def _suffer(system: object, folder: Path, arguments: argparse.Namespace) -> int:
         numbers = range(arguments.rounds) if arguments.only is None else [arguments.only]
         report = run.rounds(list(numbers))
     _say(report.figures())
-    if report.wrong and arguments.keep:
+    if arguments.keep:
         rounds.keep(folder, arguments.keep)
     return int(bool(report.wrong))
 

@@ -226,8 +226,8 @@ def drawn(of: Sequence[Fault], seed: int, number: int) -> list[Fault]:
 
 
 def keep(folder: Path, to: str) -> None:
-    """Copy the journals and logs of a run that failed to where they can be read."""
+    """Copy the journals and logs of a run to where they can be read."""
     target = Path(to)
     target.mkdir(parents=True, exist_ok=True)
-    for path in [*folder.glob("*.jsonl"), *folder.glob("*.log")]:
+    for path in [*folder.glob("*.jsonl"), *folder.rglob("*.log")]:
         (target / path.name).write_bytes(path.read_bytes())
