@@ -191,6 +191,9 @@ def test_the_portal_is_a_link(world: World) -> None:
     assert answer.status == 200
     assert answer.json["url"].startswith("http")
     assert world.own.get(f"{ROOT}/portal-url?return_url=javascript:alert(1)").status in (200, 422)
+    # What cannot be taken apart is no address either.
+    assert world.own.get(f"{ROOT}/portal-url?return_url=http://[").code == "return_url_invalid"
+    assert world.own.post("/billing/organizations/acme/portal", {"return_url": "http://["}).code == "return_url_invalid"
 
 
 def test_trials_have_no_renewal_to_move(world: World) -> None:
