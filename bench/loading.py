@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``sent`` requests, some of which were on their way at the end, and ``answers`` of which ``wrong`` were no success;
+    """``sent`` requests, some of which were on their way at the end; ``answers``, of which ``wrong`` were no success;
     latencies in seconds."""
 
     sent: int

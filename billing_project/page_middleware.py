@@ -1,7 +1,8 @@
-"""Middleware that pages need and calls with a key do not: sessions, people, messages, forms, the visitor's locale.
+"""Middleware that pages need and most calls do not: sessions, people, messages, forms, the visitor's locale.
 
 A call of the API that brings credentials in a header is nobody's session: whoever it is stands in the header and
-nowhere else, and the cookies beside it are not looked at. So it passes these by, which took a good part of its time.
+nowhere else, and the cookies beside it are not looked at. One that brings neither is nobody's at all. So these pass it
+by, which took a good part of its time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _CALLS = ("/api/billing/", "/api/policy/", "/api/marketplace/")
 
 
 def is_for_pages(request: HttpRequest) -> bool:
-    return "HTTP_AUTHORIZATION" not in request.META or not request.path_info.startswith(_CALLS)
+    brought = request.META
+    is_session = "HTTP_COOKIE" in brought and "HTTP_AUTHORIZATION" not in brought
+    return is_session or not request.path_info.startswith(_CALLS)
 
 
 class _ForPages(_Middleware):

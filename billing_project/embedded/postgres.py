@@ -44,8 +44,8 @@ STALE_LOCK_SECONDS_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server. ``url`` is the owner of the product's database, ``runtime_url`` the role that serves; neither is
-    a superuser."""
+    """A running server. ``url`` is for the owner of the product's database, ``runtime_url`` for the role that serves;
+    neither is a superuser."""
 
     child: Child
     url: str
