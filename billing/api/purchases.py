@@ -64,10 +64,10 @@ class CreditPurchases(ApiView):
         """At the price that the plan asks for a credit, with the organization's tax. Nothing is granted, and nothing is
         owed, before it is paid: ask for the link with `…/checkout`."""
         organization = call.organization(organization_ref, Act.SUBSCRIBE)
-        if call.body.subscription is not None:
-            subscription = call.subscription(call.body.subscription, Act.SUBSCRIBE)
-        else:
-            subscription = subscriptions_queries.find_live(organization)
+        named = call.body.subscription
+        subscription = (
+            subscriptions_queries.find_live(organization) if named is None else call.subscription(named, Act.SUBSCRIBE)
+        )
         if subscription is None or subscription.organization_id != organization.id:
             raise subscriptions_queries.SubscriptionNotFound("No such subscription.")
         ordered = operations.order(

@@ -130,7 +130,7 @@ def buy(subscription: Subscription, now: datetime) -> None:
     """Orders of credits: one that is paid, one that waits to be, and one that was withdrawn."""
     paid, _waits, withdrawn = (
         purchasing.order(
-            subscription=subscription, credits=Decimal(credits), key=f"order of {credits}", actor=OPERATOR, now=now
+            subscription=subscription, credits=Decimal(credits), key=f"order-{credits}", actor=OPERATOR, now=now
         )
         for credits in (6, 7, 8)
     )
@@ -172,7 +172,8 @@ def make_rich_books() -> Books:
     spare = CreditGrant.objects.filter(account__subscription=subscription).latest("created_at", "id")
     voiding.void(grant=spare, actor=OPERATOR, reason="given twice", now=now)
     now = live_until(organization, now + timedelta(days=40))
-    draft = Invoice.objects.filter(subscription=subscription, status="draft").earliest("id")
+    drafts = Invoice.objects.filter(subscription=subscription, status="draft")
+    draft = drafts.exclude(kind="purchase").earliest("id")
     issued = invoicing_operations.issue(invoice=draft, actor=OPERATOR, now=now)
     invoicing_operations.void(invoice=issued, actor=OPERATOR, reason="wrong address", now=now)
     ProviderObject.objects.create(

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -179,7 +180,7 @@ def test_the_balance_of_money_does_not_pay_it() -> None:
 def test_finance_books_a_transfer_by_hand() -> None:
     subscription = buyer()
     purchase = order(subscription)
-    paid = {"invoice": purchase.invoice, "actor": OPERATOR, "now": NOW}
+    paid: dict[str, Any] = {"invoice": purchase.invoice, "actor": OPERATOR, "now": NOW}
     with pytest.raises(PaymentShort):
         invoicing.pay(amount_minor=1249, reference="bank 1", **paid)
     with pytest.raises(PaymentExceedsDue):
