@@ -130,7 +130,8 @@ def presence(subject: Subject) -> Case:
     form = chance.randrange(5)
     if form == 0 or not isinstance(document, dict | list):
         raw = chance.choice([b"", b"null", b"{}", b"[]", b'""'])
-        headers = chance.choice([{}, {"Content-Type": None}, {"Content-Length": "0"}]) if not raw else {}
+        odd: list[dict[str, str | None]] = [{}, {"Content-Type": None}, {"Content-Length": "0"}]
+        headers = chance.choice(odd) if not raw else {}
         return subject.case("presence", raw=raw, headers=headers)
     spots = [spot for spot, _ in edges.places(document, subject.schema) if spot]
     for _ in range(chance.randrange(1, 4)):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from tests.corpus import bases, bodies, requests
-from tests.corpus.cases import Case, Subject
+from tests.corpus.cases import Base, Case, Subject
 from tests.corpus.operations import Operation
 
 Family = Callable[[Subject], Case]
@@ -51,7 +51,8 @@ def draw(operation: Operation, seed: int, number: int) -> Case:
 def _weight(name: str, *, has_body: bool, is_signed: bool) -> int:
     if name == "signature":
         return _SIGNED if is_signed else 0
-    return FAMILIES[name][1 if has_body else 2]
+    _, with_body, without = FAMILIES[name]
+    return with_body if has_body else without
 
 
 def sound(operation: Operation) -> list[Case]:
@@ -77,6 +78,6 @@ def cases(operation: Operation, seed: int, count: int) -> Iterator[Case]:
             return
 
 
-def base_of(operation: Operation, case: Case) -> bases.Base:
+def base_of(operation: Operation, case: Case) -> Base:
     found = bases.bases_of(operation.id)
     return found[case.number % len(found)]

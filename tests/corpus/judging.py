@@ -63,7 +63,7 @@ def leaks() -> re.Pattern[str]:
     return re.compile(rf"{_MARKS}|{re.escape(_ROOT)}|\b(?:{named}|[A-Z]\w+Error|[A-Z]\w+Exception|DoesNotExist)\b")
 
 
-def _errors(of: type) -> Iterator[type]:
+def _errors(of: type[BillingError]) -> Iterator[type[BillingError]]:
     for each in of.__subclasses__():
         yield each
         yield from _errors(each)

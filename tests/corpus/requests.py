@@ -162,7 +162,7 @@ def injection(subject: Subject) -> Case:
     """Attacks in a text of the body, in a part of the path, in the query or in a header."""
     chance, operation = subject.chance, subject.operation
     attack = values.hostile(chance)
-    places = []
+    places: list[tuple[str, Any]] = []
     document = subject.document
     if isinstance(document, dict | list) and document:
         texts = [spot for spot, schema in edges.places(document, subject.schema) if spot and _takes_text(schema)]

@@ -57,7 +57,7 @@ class _Headers:
         return [name for name, _ in self._pairs]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scope:
     http_version: str
     server: str
