@@ -121,9 +121,8 @@ def withdraw_due(*, organization_id: UUID, now: datetime) -> list[Happening]:
 
 def _lapse(purchase: CreditPurchase, now: datetime) -> Happening:
     invoicing_operations.withdraw(invoice=purchase.invoice, actor=SELLING, reason=LAPSED, now=now)
-    return Happening(
-        now, "invoice.void", str(purchase.subscription_id), {"invoice_id": str(purchase.invoice_id), "number": None}
-    )
+    told = {"invoice_id": str(purchase.invoice_id), "credits": plain(purchase.credits)}
+    return Happening(now, "invoice.void", str(purchase.subscription_id), told)
 
 
 def follow(invoice: Invoice, *, was: str, now: datetime) -> None:
