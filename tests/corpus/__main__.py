@@ -6,6 +6,7 @@ python -m tests.corpus [--cases 2000] [--seed 1] [--only PATTERN[:NUMBER]] [--so
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import pickle
 import re
@@ -95,6 +96,9 @@ def _share(arguments: Any) -> Parts:
 def _cases(built: Stage, chosen: Sequence[Operation], arguments: Any, number: str) -> Report:
     from tests.corpus import drawing, running
 
+    # What the product is made of is no garbage, as the door knows too.
+    gc.collect()
+    gc.freeze()
     with running.Runner(built, arguments.seed) as runner:
         for operation in chosen:
             if number:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -22,7 +23,9 @@ from tests.support.http import HttpServer
 
 # A body that does not come is waited for so long by the server, and an answer by the client.
 ENVIRONMENT = {"BILLING_BODY_SECONDS": "0.5"}
-SECONDS = 1.5
+SECONDS = 4.0
+# After a request without an answer: what it may have set going has to be told from what the next one does.
+SETTLING_SECONDS = 0.5
 # By default so many of each endpoint.
 OF_EACH = 40
 # What the web server says of what it cannot read as HTTP: a bare status, and the connection is closed.
@@ -36,6 +39,8 @@ def run(server: HttpServer, stage: Stage, operations: Sequence[Operation], *, se
         for number in range(count):
             name, sent = draw(operation, stage, seed, number)
             answer = exchange((place.hostname or "", place.port or 80), sent, ends=name in ENDS_EARLY)
+            if answer is None:
+                time.sleep(SETTLING_SECONDS)
             outcome.answers["closed" if answer is None else str(answer.status)] += 1
             outcome.endpoints[operation.id] += 1
             for finding in judged(operation, sent, answer, watch.changed()):

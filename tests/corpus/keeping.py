@@ -83,7 +83,7 @@ def _same(*names: str, how: How = exactly) -> dict[str, tuple[str, How]]:
 _INVOICE = Kept(again="/api/billing/invoices/{id}")
 _SUBSCRIPTION = Kept(again="/api/billing/subscriptions/{id}")
 _ENDPOINT = Kept(
-    fields=_same("url", "topics") | _same("description", how=trimmed),
+    fields=_same("url") | _same("topics", how=members) | _same("description", how=trimmed),
     again="/api/billing/organizations/{organization}/webhook-endpoints/{id}",
     but=frozenset({"secret"}),
 )
@@ -189,15 +189,14 @@ def differences(case: Case, operation: Operation, document: Any, answer: Answer,
         if kept.again:
             yield from _read_again(kept, said, read)
     reason = document.get("reason") if isinstance(document, dict) else None
-    if reason and reason.strip() and not _is_told(reason.strip(), said):
+    if reason and reason.strip() and not _is_told(reason, said):
         yield f"the reason {reason!r} is neither in the answer nor in the audit log"
 
 
 def _is_told(reason: str, said: Any) -> bool:
     # What partners are told is composed, as all their texts are.
-    spelled = {reason, unicodedata.normalize("NFC", reason)}
-    answered = {text.strip() for text in judging.texts(said)}
-    return bool(spelled & answered) or AuditEntry.objects.filter(reason__in=spelled).exists()
+    spelled = {reason, reason.strip(), unicodedata.normalize("NFC", reason.strip())}
+    return bool(spelled & set(judging.texts(said))) or AuditEntry.objects.filter(reason__in=spelled).exists()
 
 
 def _at(document: Any, path: str) -> Any:
