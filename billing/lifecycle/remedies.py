@@ -162,7 +162,8 @@ def _upgrade(
         sold = _rather_up(sold, compiled, live, needs)
     if not sold:
         return []
-    cheapest = min(sold, key=lambda plan: (_by_month(plan, currency), plan.code))
+    # What is asked at once, and not what a month of it comes to: a year is not the least that lifts a limit.
+    cheapest = min(sold, key=lambda plan: (catalog_queries.base_fee_minor(plan, currency), plan.code))
     return [
         {
             "action": "change_plan" if live else "subscribe",
