@@ -204,7 +204,7 @@ def test_a_database_that_stops_answering_in_the_middle_of_a_decision_blocks_it(d
 def call(web: HttpServer, path: str, key: str = "", body: object = None) -> tuple[float, int, Mapping[str, str], bytes]:
     """Seconds it took, status, headers and body."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-    request = urllib.request.Request(f"{web.url}{path}", body and json.dumps(body).encode(), headers)
+    request = urllib.request.Request(f"{web.url}{path}", json.dumps(body).encode() if body else None, headers)
     began = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=60) as response:

@@ -34,7 +34,7 @@ def _messages(scene: Scene) -> Iterator[list[bytes]]:
     try:
         scene.system.wait(scene.chance.uniform(1.0, 2.5))
         with scene.system.broker() as broker:
-            taken = list(broker.lrange("celery", 0, -1))
+            taken = [each for each in broker.lrange("celery", 0, -1) if isinstance(each, bytes)]
             broker.delete("celery")
         yield taken
     finally:

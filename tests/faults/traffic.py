@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from billing.catalog import operations as catalog_operations
 from billing.catalog import parsing
 from billing.invoicing import operations as invoicing_operations
 from billing.lifecycle import onboard
-from billing.models import Invoice, Organization, Subscription
+from billing.models import ApiKey, Invoice, Organization, Subscription
 from billing.notifications import operations as notifications_operations
 from billing.payments import stub
 from tests.faults.client import PAUSE_SECONDS, Act, Hand
@@ -137,7 +137,7 @@ def gather(round_number: int, *, platform_key: str, receiver_url: str) -> Cast:
     return Cast(tenants, keys)
 
 
-def _key(organization: Organization, keys: dict[str, str]) -> object:
+def _key(organization: Organization, keys: dict[str, str]) -> ApiKey:
     key, keys[organization.slug] = accounts_operations.create_key(
         organization=organization, name="faults", scopes=[Right.READ, Right.USAGE, Right.SUBSCRIBE], actor=OPERATOR
     )
@@ -277,7 +277,9 @@ def _payments(cast: Cast, chance: random.Random, scale: float) -> Iterator[Act]:
     yield from _deliveries(new, "signup.confirmed", confirmed, f"{new.slug}:confirmed", chance)
 
 
-def _deliveries(tenant: Tenant, kind: str, data: dict[str, object], name: str, chance: random.Random) -> Iterator[Act]:
+def _deliveries(
+    tenant: Tenant, kind: str, data: Mapping[str, object], name: str, chance: random.Random
+) -> Iterator[Act]:
     now = timezone.now()
     body = json.loads(stub.event(kind, data, at=now, event_id=name))
     headers = dict(stub.sign(json.dumps(body).encode(), at=now))
