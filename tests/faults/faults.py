@@ -9,7 +9,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -160,23 +160,29 @@ def the_disk_full(scene: Scene) -> None:
 def a_migration_under_load(scene: Scene) -> None:
     """What expand and contract do to the busiest table, each step with the short lock that migrations take."""
     table, column = "marketplace_usage_events", "note_of_faults"
+    no_index = f"DROP INDEX CONCURRENTLY IF EXISTS {column}_index"
     steps = (
-        f"ALTER TABLE {table} ADD COLUMN {column} text NULL",
-        f"CREATE INDEX CONCURRENTLY {column}_index ON {table} ({column}) WHERE {column} IS NOT NULL",
-        f"DROP INDEX CONCURRENTLY {column}_index",
-        f"ALTER TABLE {table} DROP COLUMN {column}",
+        (f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} text NULL",),
+        # An index that was given up half-way is there, and good for nothing.
+        (no_index, f"CREATE INDEX CONCURRENTLY {column}_index ON {table} ({column}) WHERE {column} IS NOT NULL"),
+        (no_index,),
+        (f"ALTER TABLE {table} DROP COLUMN IF EXISTS {column}",),
     )
     with psycopg.connect(scene.system.database_url, autocommit=True, connect_timeout=10) as connection:
-        connection.execute("SET lock_timeout = '500ms'")
+        connection.execute("SET lock_timeout = '2s'")
         for step in steps:
-            for _ in range(20):
-                with contextlib.suppress(psycopg.errors.LockNotAvailable):
-                    connection.execute(step)
-                    break
-                scene.system.wait(0.1)
-            else:
-                raise AssertionError(f"the lock was never had: {step}")
+            _in_the_end(scene, connection, step)
             scene.system.wait(scene.chance.uniform(0.1, 0.4))
+
+
+def _in_the_end(scene: Scene, connection: psycopg.Connection, step: Sequence[str]) -> None:
+    for _ in range(20):
+        with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            for statement in step:
+                connection.execute(statement)
+            return
+        scene.system.wait(0.1)
+    raise AssertionError(f"the lock was never had: {step}")
 
 
 FAULTS = (
