@@ -48,7 +48,7 @@ def list_remedies(
     """For each need what would make it pass, soonest first; nothing for those that passed. ``known`` is a live
     subscription that the caller has read already.
 
-    ``change_plan`` and ``subscribe`` name the plan on sale that costs least by the month, in the organization's
+    ``change_plan`` and ``subscribe`` name the plan on sale that asks least at once, in the organization's
     currency, among those under which *all* needs of the product would pass. One that costs less than the plan in force
     gives something up elsewhere: it is named only where no other will do, and its limit is really higher.
     """
