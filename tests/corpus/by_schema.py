@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # A schema says what is well formed. What the books, the plans or the clock say to it comes after: an unknown meter, a
 # time too long ago, a contradiction of two fields (422), a limit (402), what is there already (409).
 WELL_FORMED = ["2xx", "304", "401", "402", "403", "404", "409", "422"]
-# An unsigned delivery is malformed whatever it says, and a body that is none has a type or a size of its own.
+# What no provider signed is malformed, whatever it says.
+DELIVERIES = "/api/billing/providers/{provider}/webhook"
 NOT_WELL_FORMED = ["400", "401", "403", "404", "405", "413", "414", "415", "422", "431"]
 # How often a parameter is the id of something that is there.
 KNOWN = 0.7
@@ -80,6 +81,10 @@ def _config(built: Stage, parameters: list[str], arguments: Any, folder: str) ->
         "[parameters]",
         *(f"{name} = {{ dictionary = {json.dumps(name)}, probability = {KNOWN} }}" for name in known),
         *_dictionaries(known),
+        "[[operations]]",
+        f"include-path = {json.dumps(DELIVERIES)}",
+        "[operations.checks.positive_data_acceptance]",
+        f"expected-statuses = {json.dumps(['400', *WELL_FORMED])}",
     ]
     return "".join(f"{line}\n" for line in lines)
 
