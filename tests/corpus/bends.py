@@ -50,8 +50,9 @@ def _header(name: str, *lines: str | bytes) -> Bend:
 
 def _chunks(form: bytes, *more: str) -> Bend:
     def bend(raw: Raw, _: random.Random) -> bytes:
-        size = b"%x" % len(raw.body)
-        return raw.chunked(form.replace(b"SIZE", size).replace(b"BODY", raw.body), *more)
+        # Of no body there would be no chunk but the one that ends it.
+        body = raw.body or b"{}"
+        return raw.chunked(form.replace(b"SIZE", b"%x" % len(body)).replace(b"BODY", body), *more)
 
     return bend
 

@@ -194,8 +194,8 @@ def differences(case: Case, operation: Operation, document: Any, answer: Answer,
 
 
 def _is_told(reason: str, said: Any) -> bool:
-    # What partners are told is composed, as all their texts are.
-    spelled = {reason, reason.strip(), unicodedata.normalize("NFC", reason.strip())}
+    # What partners are told is composed, as all their texts are, and has one blank between its words.
+    spelled = {reason, reason.strip(), " ".join(unicodedata.normalize("NFC", reason).split())}
     return bool(spelled & set(judging.texts(said))) or AuditEntry.objects.filter(reason__in=spelled).exists()
 
 
