@@ -43,6 +43,12 @@ def is_open_order(invoice: Invoice) -> bool:
     return invoice.kind == InvoiceKind.PURCHASE and invoice.status == InvoiceStatus.DRAFT
 
 
+def order_state(invoice: Invoice) -> str:
+    """How an order stands, by its invoice: ``open``, ``paid`` or ``withdrawn``. Paid stays paid, whatever became of the
+    money since."""
+    return {InvoiceStatus.DRAFT.value: "open", InvoiceStatus.VOID.value: "withdrawn"}.get(invoice.status, "paid")
+
+
 def takes(invoice: Invoice, amount_minor: int, currency: str) -> bool:
     """Whether money that has come can be booked for it: it is owed, or it is an open order and this is all of it."""
     is_wanted = amount_minor >= invoice.total_minor if is_open_order(invoice) else invoice.status in _OWED

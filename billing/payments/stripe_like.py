@@ -118,12 +118,7 @@ class StripeLikeAdapter:
         """A session that takes the whole total once: asked again within a day, it is the same one, so that two tabs
         pay once. Its payment intent names the invoice, as those of our charges do."""
         metadata = {"organization": str(invoice.organization_id), "invoice": str(invoice.id)}
-        product = {"name": invoice.lines.all()[0].description}
-        price = {
-            "currency": invoice.currency.lower(),
-            "unit_amount": _amount(invoice.total_minor, invoice.currency),
-            "product_data": product,
-        }
+        amount, what = _amount(invoice.total_minor, invoice.currency), invoice.lines.all()[0].description
         back = sha256(return_url.encode()).hexdigest()[:16]
         with _answers():
             session = _client().v1.checkout.sessions.create(
@@ -131,7 +126,16 @@ class StripeLikeAdapter:
                     "mode": "payment",
                     "customer": customer_reference,
                     "client_reference_id": str(invoice.id),
-                    "line_items": [{"quantity": 1, "price_data": price}],
+                    "line_items": [
+                        {
+                            "quantity": 1,
+                            "price_data": {
+                                "currency": invoice.currency.lower(),
+                                "unit_amount": amount,
+                                "product_data": {"name": what},
+                            },
+                        }
+                    ],
                     "metadata": metadata,
                     "payment_intent_data": {"metadata": metadata},
                     "success_url": return_url,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from billing.invoicing import settlement
 from billing.kernel.decimals import plain
 from billing.kernel.money import format_minor
-from billing.lifecycle.purchasing import queries
 from billing.models import CreditPurchase
 from billing.reporting.representations import instant
 from billing.reporting.shapes import NamedInvoiceDocument
@@ -35,7 +35,7 @@ def credit_purchase(row: CreditPurchase) -> CreditPurchaseDocument:
         "id": str(row.id),
         "organization": str(row.organization_id),
         "subscription": str(row.subscription_id),
-        "state": queries.state(row),
+        "state": settlement.order_state(invoice),
         "credits": plain(row.credits),
         "total": format_minor(invoice.total_minor, invoice.currency),
         "currency": invoice.currency,

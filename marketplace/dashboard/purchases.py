@@ -10,6 +10,7 @@ from django.conf import settings
 
 from billing.accounts.actors import Act
 from billing.catalog import queries as catalog_queries
+from billing.invoicing import settlement
 from billing.kernel.decimals import parse_decimal, plain
 from billing.kernel.ids import new_id
 from billing.lifecycle.purchasing import operations, queries
@@ -89,7 +90,9 @@ def purchases_page(visit: Visit, *, wanted: str = "") -> PurchasesPage:
 def order_page(visit: Visit, purchase_id: UUID) -> OrderPage:
     """Raises ``PurchaseNotFound``, also for one of another organization, and ``Forbidden``."""
     row = find(visit, purchase_id, act=Act.MONEY)
-    invoice, is_open = row.invoice, queries.state(row) == "open"
+    invoice = row.invoice
+    state = settlement.order_state(invoice)
+    is_open = state == "open"
     line = invoice.lines.all()[0]
     return OrderPage(
         reference=str(row.id),
@@ -97,7 +100,7 @@ def order_page(visit: Visit, purchase_id: UUID) -> OrderPage:
         number=invoice.number or "",
         state=_state(row),
         is_open=is_open,
-        is_paid=queries.state(row) == "paid",
+        is_paid=state == "paid",
         credits=wording.number(row.credits),
         rate=wording.rate(line.rate, invoice.currency),
         net=wording.price(invoice.subtotal_minor, invoice.currency),
@@ -148,4 +151,4 @@ def _row(row: CreditPurchase, visit: Visit) -> OrderRow:
 
 
 def _state(row: CreditPurchase) -> Label:
-    return wording.purchase_state(queries.state(row))
+    return wording.purchase_state(settlement.order_state(row.invoice))

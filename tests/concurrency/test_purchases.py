@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 
+from billing.invoicing import settlement
 from billing.lifecycle import provider_events
 from billing.lifecycle.purchasing import operations as purchasing
 from billing.lifecycle.purchasing import queries
@@ -103,6 +104,6 @@ def test_a_payment_that_meets_the_sweep_buys_or_is_kept(subscription: Subscripti
         ]
     )
     assert ProviderInboxEvent.objects.get().status == "applied"
-    is_paid = queries.state(queries.get_purchase(purchase.id)) == "paid"
+    is_paid = settlement.order_state(queries.get_purchase(purchase.id).invoice) == "paid"
     assert (len(bought()), BalanceEntry.objects.count()) == ((1, 0) if is_paid else (0, 1))
     sound(subscription)

@@ -17,6 +17,7 @@ from billing.credits.operations import CreditsInvalid
 from billing.infra import audit, idempotency, locks, outbox
 from billing.infra.idempotency import KeyReused
 from billing.invoicing import operations as invoicing_operations
+from billing.invoicing import settlement
 from billing.kernel import money
 from billing.kernel.decimals import plain
 from billing.lifecycle import renew
@@ -105,7 +106,7 @@ def withdraw(*, purchase: CreditPurchase, actor: Actor, now: datetime) -> Credit
     with atomic():
         locks.lock_organization(purchase.organization_id)
         current = queries.get_purchase(purchase.id)
-        if queries.state(current) == "paid":
+        if settlement.order_state(current.invoice) == "paid":
             raise PurchasePaid("This order was paid: its credits are yours.")
         invoicing_operations.withdraw(invoice=current.invoice, actor=actor, reason=WITHDRAWN, now=now)
         return queries.get_purchase(purchase.id)

@@ -11,15 +11,9 @@ from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.kernel import ids
 from billing.lifecycle.purchasing.errors import PurchaseNotFound
-from billing.models import CreditPurchase, InvoiceStatus, Organization
+from billing.models import CreditPurchase, Organization
 
 PAGE_LENGTH_MAX = 200
-
-
-def state(purchase: CreditPurchase) -> str:
-    """``open``, ``paid`` or ``withdrawn``. Paid stays paid, whatever became of the money since."""
-    status = purchase.invoice.status
-    return {InvoiceStatus.DRAFT.value: "open", InvoiceStatus.VOID.value: "withdrawn"}.get(status, "paid")
 
 
 def get_for(reference: str, *, actor: Actor, act: Act) -> CreditPurchase:

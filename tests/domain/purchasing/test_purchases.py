@@ -62,7 +62,7 @@ def balance(subscription: Subscription) -> Decimal:
 
 
 def state(purchase: CreditPurchase) -> str:
-    return purchasing_queries.state(purchasing_queries.get_purchase(purchase.id))
+    return settlement.order_state(purchasing_queries.get_purchase(purchase.id).invoice)
 
 
 def sound() -> None:
