@@ -35,7 +35,7 @@ def main() -> int:
     with proofs.on_own_servers(level=logging.CRITICAL) as (servers, name):
         os.environ[TEMPLATE_VARIABLE] = name
         rows = []
-        for plant in (data_bugs, code_bugs, mistakes, process_bugs):
+        for plant in (data_bugs, code_bugs, mistakes, process_bugs, door_bugs):
             for row in plant(servers.database_url, wanted):
                 tell(row)
                 rows.append(row)
