@@ -142,6 +142,7 @@ def door_bugs(server_url: str, wanted: Callable[[str], object]) -> Iterator[Row]
     chosen = [bug for bug in DOOR_BUGS if wanted(bug.name)]
     if not chosen:
         return
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)
     with databases.cloned(server_url), stage.settled():
         built = stage.build()
         for bug in chosen:
