@@ -117,7 +117,7 @@ PROCESS_BUGS = (
         "order: |lost: .* was told of",
     ),
     ProcessBug(
-        "a sweep that finds nothing", a_sweep_that_finds_nothing, _rounds("Valkey paused"), "lost: .* is not applied"
+        "a sweep that finds nothing", a_sweep_that_finds_nothing, _rounds("Valkey killed"), "lost: .* is not applied"
     ),
     ProcessBug(
         "told after the commit",

@@ -28,7 +28,7 @@ SWEEPS = ("deliver_due_webhooks", "process_due_provider_events", "seal_ledgers")
 REPLAY_SECONDS_MAX = 60.0
 # A worker that died with a lease keeps its endpoint from the others for a minute: that is not waited for in each round.
 DRAIN_SECONDS_MAX = 6.0
-LAST_DRAIN_SECONDS_MAX = 240.0
+LAST_DRAIN_SECONDS_MAX = 150.0
 # Acked uses that are asked for once more, over HTTP, when everything is quiet.
 READ_BACK = 20
 FAULTS_PER_ROUND = 2
