@@ -7,29 +7,18 @@ by, which took a good part of its time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.middleware import csrf
-from whitenoise import middleware as whitenoise
+from whitenoise import middleware as whitenoise  # type: ignore[import-untyped]
 
 from marketplace import locales
 from marketplace.accounts import middleware as second_factor
-
-if TYPE_CHECKING:
-
-    class _Middleware:
-        get_response: Callable[[HttpRequest], HttpResponse]
-
-        def __call__(self, request: HttpRequest) -> HttpResponse: ...
-
-else:
-    _Middleware = object
-
 
 # Of the product's own calls only: a host's views beside them may ask who is signed in.
 _CALLS = ("/api/billing/", "/api/policy/", "/api/marketplace/")
@@ -41,12 +30,16 @@ def is_for_pages(request: HttpRequest) -> bool:
     return is_session or not request.path_info.startswith(_CALLS)
 
 
-class _ForPages(_Middleware):
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return super().__call__(request) if is_for_pages(request) else self.get_response(request)
+class _ForPages:
+    """Before a middleware: it is asked for pages alone."""
+
+    get_response: Any
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return super().__call__(request) if is_for_pages(request) else self.get_response(request)  # type: ignore[misc]
 
 
-class WhiteNoiseMiddleware(_ForPages, whitenoise.WhiteNoiseMiddleware):
+class WhiteNoiseMiddleware(_ForPages, whitenoise.WhiteNoiseMiddleware):  # type: ignore[misc]
     pass
 
 
@@ -55,7 +48,7 @@ class SessionMiddleware(_ForPages, sessions.SessionMiddleware):
 
 
 class CsrfViewMiddleware(_ForPages, csrf.CsrfViewMiddleware):
-    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponseBase | None:  # type: ignore[override]
         return super().process_view(request, *args) if is_for_pages(request) else None
 
 

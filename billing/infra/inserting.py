@@ -44,7 +44,7 @@ def _statement(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[st
     meta = model._meta  # noqa: SLF001
     quoted = connections[router.db_for_write(model)].ops.quote_name
     column_of = {field.attname: field.column for field in meta.concrete_fields}
-    columns = [column_of[name] for name in names]
+    columns = [str(column_of[name]) for name in names]
     table, listed = quoted(meta.db_table), ", ".join(map(quoted, columns))
     # Names of our own tables; values are bound.
     return (

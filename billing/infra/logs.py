@@ -35,7 +35,7 @@ _is_rehearsal: ContextVar[bool] = ContextVar("billing_is_rehearsal", default=Fal
 
 _logger = logging.getLogger("billing")
 # What no line shows need not be found out for each.
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 # Words of a field's name, so that "llm_tokens" (a meter) stays and "reset_token" goes.
 _SECRET_WORD = re.compile(

@@ -23,6 +23,7 @@ from django.db.backends.signals import connection_created
 from psycopg.pq import TransactionStatus
 
 EVERYTHING = ""
+_UNKNOWN = "?"
 _wanted: ContextVar[str] = ContextVar("billing_organizations", default=EVERYTHING)
 
 
@@ -90,7 +91,11 @@ def _before_each(
     connection = context["connection"].connection
     if connection is not None:
         raise_on(connection)
-    return execute(sql, params, many, context)
+    answer = execute(sql, params, many, context)
+    if connection is not None and isinstance(sql, str) and sql.startswith("ROLLBACK TO"):
+        # What the transaction shows is now what it showed at the savepoint, whatever that was.
+        _shown[connection].transaction = _UNKNOWN
+    return answer
 
 
 def _guard(connection: BaseDatabaseWrapper, **_: object) -> None:

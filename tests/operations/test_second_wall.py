@@ -12,7 +12,6 @@ from psycopg import errors
 
 from billing.accounts import actors
 from billing.infra import inserting, second_wall, statements
-from billing.lifecycle import onboard
 from billing.models import (
     BalanceEntry,
     CreditEntry,
@@ -145,6 +144,20 @@ def test_a_rollback_takes_nothing_of_the_wall_down() -> None:
     assert len(shown()) == 3
 
 
+@pytest.mark.usefixtures("served")
+def test_a_savepoint_given_up_takes_nothing_of_it_down() -> None:
+    organization, *_ = Organization.objects.order_by("slug")
+    with transaction.atomic():
+        assert Invoice.objects.count() == 3
+        with transaction.atomic():
+            second_wall.narrow([organization.id])
+            assert Invoice.objects.count() == 1
+            transaction.set_rollback(True)
+        assert Invoice.objects.count() == 1
+        second_wall.widen()
+        assert Invoice.objects.count() == 3
+
+
 def test_a_key_reaches_nobody_elses_rows_though_every_right_is_given(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,5 +199,4 @@ def test_whoever_serves_nobody_in_particular_sees_all(world: World) -> None:
     assert world.own.get("/billing/organizations/acme/subscription").status == 200
     assert Api(world.platform.key).get("/billing/organizations/other/subscription").status == 200
     second_wall.widen()
-    assert onboard is not None
     assert Organization.objects.count() == 2
