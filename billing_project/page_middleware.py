@@ -1,4 +1,4 @@
-"""Middleware that pages need and most calls do not: sessions, people, messages, forms, the visitor's locale.
+"""Middleware that pages need and most calls do not: sessions, people, messages, the visitor's locale.
 
 A call of the API that brings credentials in a header is nobody's session: whoever it is stands in the header and
 nowhere else, and the cookies beside it are not looked at. One that brings neither is nobody's at all. So these pass it
@@ -13,8 +13,6 @@ from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.middleware import csrf
 from whitenoise import middleware as whitenoise  # type: ignore[import-untyped]
 
 from marketplace import locales
@@ -45,11 +43,6 @@ class WhiteNoiseMiddleware(_ForPages, whitenoise.WhiteNoiseMiddleware):  # type:
 
 class SessionMiddleware(_ForPages, sessions.SessionMiddleware):
     pass
-
-
-class CsrfViewMiddleware(_ForPages, csrf.CsrfViewMiddleware):
-    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponseBase | None:  # type: ignore[override]
-        return super().process_view(request, *args) if is_for_pages(request) else None
 
 
 class AuthenticationMiddleware(_ForPages, auth.AuthenticationMiddleware):

@@ -64,7 +64,7 @@ MIDDLEWARE = [
     "billing_project.page_middleware.WhiteNoiseMiddleware",
     "billing_project.page_middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "billing_project.page_middleware.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "billing_project.page_middleware.AuthenticationMiddleware",
     "billing_project.page_middleware.MessageMiddleware",
     "billing_project.page_middleware.VisitorLocaleMiddleware",
