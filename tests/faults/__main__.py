@@ -68,6 +68,8 @@ def _rounds(arguments: argparse.Namespace) -> int:
             return _suffer(system, folder, arguments)
         finally:
             system.stop()
+            if disk is not None:
+                disk.unmount()
 
 
 def _suffer(system: object, folder: Path, arguments: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ RECOVERY_SECONDS_MAX = 90.0
 SILENCE_SECONDS = 1.5
 DISK_BYTES = 6_000_000_000
 _CLONE_NEWNS = 0x00020000
+_MNT_DETACH = 2
 _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x20, 0x4000, 0x40000
 
 
@@ -58,6 +59,9 @@ class Disk:
 
     def make_room(self) -> None:
         assert self._mount(DISK_BYTES, _MS_REMOUNT), "the disk cannot be made large"
+
+    def unmount(self) -> None:
+        ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(self.path), _MNT_DETACH)
 
     def _mount(self, size: int, flags: int) -> bool:
         libc = ctypes.CDLL(None, use_errno=True)
