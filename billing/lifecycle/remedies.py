@@ -65,7 +65,9 @@ def list_remedies(
         is_known = known is not None and known.product == product
         live = known if is_known else subscriptions_queries.find_live(organization, product)
         plans = [plan for plan in shop if plan.product == product and (live is None or plan.id != live.plan_id)]
-        upgrade = _upgrade(organization, live, plans, its_needs, product=product, now=now, at=at)
+        # As the shop lists it, with its prices at hand, where it is still on sale.
+        current = next((plan for plan in shop if live is not None and plan.id == live.plan_id), None)
+        upgrade = _upgrade(organization, live, current, plans, its_needs, product=product, now=now, at=at)
         for need in its_needs:
             found[id(need)] = _remedies(need, live, its_needs, upgrade)
     return [found.get(id(need), []) if need.refusal else [] for need in needs]
@@ -132,6 +134,7 @@ def _purchase(live: Subscription, credits: Decimal) -> list[Remedy]:
 def _upgrade(
     organization: Organization,
     live: Subscription | None,
+    current: Plan | None,
     plans: Sequence[Plan],
     needs: Sequence[Need],
     *,
@@ -159,7 +162,7 @@ def _upgrade(
         ids = {plan.id for plan in admitting}
         sold = [plan for plan in sold if plan.id in ids]
     if live is not None:
-        sold = _rather_up(sold, compiled, live, needs)
+        sold = _rather_up(sold, compiled, current or live.plan, needs, currency)
     if not sold:
         return []
     # What is asked at once, and not what a month of it comes to: a year is not the least that lifts a limit.
@@ -176,15 +179,19 @@ def _upgrade(
 
 
 def _rather_up(
-    plans: Sequence[Plan], compiled: Mapping[UUID, CompiledPlan], live: Subscription, needs: Sequence[Need]
+    plans: Sequence[Plan],
+    compiled: Mapping[UUID, CompiledPlan],
+    current: Plan,
+    needs: Sequence[Need],
+    currency: str,
 ) -> list[Plan]:
     """Those that cost no less than the plan in force; only without any, cheaper ones with higher limits."""
-    fee = _by_month(live.plan, live.currency)
-    dearer = [plan for plan in plans if _by_month(plan, live.currency) >= fee]
+    fee = _by_month(current, currency)
+    dearer = [plan for plan in plans if _by_month(plan, currency) >= fee]
     if dearer or not plans:
         return dearer
-    current = catalog_queries.compiled_plan(live.plan_id, live.plan.content_digest)
-    return [plan for plan in plans if all(_is_higher(compiled[plan.id], current, need) for need in needs)]
+    before = catalog_queries.compiled_plan(current.id, current.content_digest)
+    return [plan for plan in plans if all(_is_higher(compiled[plan.id], before, need) for need in needs)]
 
 
 def _is_higher(plan: CompiledPlan, current: CompiledPlan, need: Need) -> bool:
