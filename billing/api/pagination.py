@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -57,8 +57,11 @@ def read_cursor(query: PageQuery, kind: type[KeyT]) -> KeyT | None:
         key = msgspec.json.decode(raw, type=kind)
     except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, RecursionError):
         raise unreadable() from None
-    if isinstance(key, TimeKey) and (key.at.tzinfo is None or not wire.YEAR_MIN <= key.at.year <= wire.YEAR_MAX):
-        raise unreadable()
+    if isinstance(key, TimeKey):
+        if key.at.tzinfo is None or not wire.YEAR_MIN <= key.at.year <= wire.YEAR_MAX:
+            raise unreadable()
+        # PostgreSQL knows no zone that is further than sixteen hours away.
+        return msgspec.structs.replace(key, at=key.at.astimezone(UTC))
     return key
 
 
