@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -187,7 +187,9 @@ def differences(case: Case, operation: Operation, document: Any, answer: Answer,
     if kept is not None:
         yield from _answered(kept, document, said)
         if kept.again:
-            yield from _read_again(kept, said, read)
+            # With their key, what names nobody is theirs.
+            again = kept.again.replace("<<own.", "<<other.") if case.caller == "theirs" else kept.again
+            yield from _read_again(replace(kept, again=again), said, read)
     reason = document.get("reason") if isinstance(document, dict) else None
     if reason and reason.strip() and not _is_told(reason, said):
         yield f"the reason {reason!r} is neither in the answer nor in the audit log"
