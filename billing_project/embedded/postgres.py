@@ -21,6 +21,11 @@ LOCALE = {16: ["--locale=C"], 18: ["--locale-provider=builtin", "--builtin-local
 NAME = "countinghouse"
 # Reads and writes rows and owns nothing, so that neither triggers nor policies are its own to pass by.
 RUNTIME = "countinghouse_runtime"
+# What it may do with tables that the owner makes later.
+LATER = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+    "GRANT USAGE, SELECT ON SEQUENCES TO {role}",
+)
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -219,13 +224,10 @@ def _make_runtime_role(superuser_url: str, *, password: str) -> None:
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [RUNTIME]).fetchone():
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password))
-    # Databases made later are copies of the first.
-    for database in ("template1", NAME):
-        with psycopg.connect(superuser_url, dbname=database, autocommit=True) as connection:
-            for statement in (
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
-                "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
-                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
-                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE, SELECT ON SEQUENCES TO {role}",
-            ):
-                connection.execute(sql.SQL(statement).format(role=role, owner=owner))
+    with psycopg.connect(superuser_url, dbname=NAME, autocommit=True) as connection:
+        for statement in (
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+            "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+            *(f"ALTER DEFAULT PRIVILEGES FOR ROLE {{owner}} {each}" for each in LATER),
+        ):
+            connection.execute(sql.SQL(statement).format(role=role, owner=owner))

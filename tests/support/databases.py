@@ -12,6 +12,8 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
+from billing_project.embedded import postgres
+
 DROP_ATTEMPTS = 50
 # Where the session's own server is, as the role that serves and owns nothing.
 RUNTIME_VARIABLE = "COUNTINGHOUSE_TEST_RUNTIME_URL"
@@ -31,6 +33,10 @@ def as_runtime(url: str) -> str:
 
 def create_empty(server_url: str, name: str) -> None:
     _execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    if RUNTIME_VARIABLE in os.environ:
+        for each in postgres.LATER:
+            statement = sql.SQL(f"ALTER DEFAULT PRIVILEGES {each}").format(role=sql.Identifier(postgres.RUNTIME))
+            _execute(url_of(server_url, name), statement)
 
 
 def clone(server_url: str, *, template: str, name: str) -> None:
