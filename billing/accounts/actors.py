@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from billing.infra import audit
+from billing.infra import audit, second_wall
 from billing.kernel import ids
 from billing.kernel.errors import Forbidden, NotFound
 from billing.models import ApiKey, Organization, Role, User
@@ -187,6 +187,13 @@ def is_insider(actor: Actor) -> bool:
     if actor.organization_id is not None:
         return False
     return actor.is_superuser or bool(actor.scopes) or Act.READ in _staff_acts(actor)
+
+
+def serve(actor: Actor) -> None:
+    """From here on this request is ``actor``'s: unless they act for the installation, the database shows it nothing but
+    their own organizations (``infra.second_wall``)."""
+    if not is_insider(actor):
+        second_wall.narrow(actor.roles if actor.organization_id is None else [actor.organization_id])
 
 
 def require(actor: Actor, act: Act, organization: Organization | None) -> None:

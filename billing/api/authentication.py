@@ -15,7 +15,6 @@ from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Actor
 from billing.api.problems import Refused
-from billing.infra import second_wall
 from billing.models import Organization, User
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,8 +41,7 @@ def authenticate(request: HttpRequest, now: datetime) -> Caller:
     if request.method not in _SAFE:
         _check_csrf(request)
     actor = actors.for_user(user)
-    if not actors.is_insider(actor):
-        second_wall.narrow(actor.roles)
+    actors.serve(actor)
     return Caller(actor)
 
 
@@ -61,9 +59,9 @@ def _by_key(header: str, now: datetime) -> Caller:
     if key is None:
         # The same words for unknown, expired and revoked: a guess learns nothing.
         raise Refused(401, "authentication_failed", "This API key is not valid.", headers=_CHALLENGE)
-    if key.organization_id is not None:
-        second_wall.narrow([key.organization_id])
-    return Caller(actors.for_key(key), key.organization, is_key=True)
+    actor = actors.for_key(key)
+    actors.serve(actor)
+    return Caller(actor, key.organization, is_key=True)
 
 
 def _no_response(request: HttpRequest) -> HttpResponse:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import connections, router
+from django.db import connection
 from django.db.models import AutoField, Model
 from django.db.models.expressions import DatabaseDefault
 
@@ -42,7 +42,7 @@ def insert_values(model: type[Model], names: Sequence[str], rows: Iterable[Seque
 @cache
 def _statement(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[str]]:
     meta = model._meta  # noqa: SLF001
-    quoted = connections[router.db_for_write(model)].ops.quote_name
+    quoted = connection.ops.quote_name
     column_of = {field.attname: field.column for field in meta.concrete_fields}
     columns = [str(column_of[name]) for name in names]
     table, listed = quoted(meta.db_table), ", ".join(map(quoted, columns))

@@ -232,3 +232,21 @@ class LineDraft:
     @property
     def net_minor(self) -> int:
         return self.amount_minor - (self.tax_minor if self.tax_included else 0)
+
+
+# What a line says beside its details, as drafts and stored lines call it alike.
+LINE_SAYS = (
+    "charge",
+    "description",
+    "plan_id",
+    "meter_id",
+    "starts_at",
+    "ends_at",
+    "quantity",
+    "rate",
+    "per",
+    "amount_minor",
+    "tax_rate",
+    "tax_included",
+    "tax_minor",
+)

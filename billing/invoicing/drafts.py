@@ -20,7 +20,7 @@ from django.db.transaction import on_commit
 
 from billing.infra import audit, inserting, logs, outbox
 from billing.invoicing import assembly, rating, tax
-from billing.invoicing.books import LineDraft
+from billing.invoicing.books import LINE_SAYS, LineDraft
 from billing.invoicing.loading import Claim, Target
 from billing.kernel.money import format_minor
 from billing.models import AuditEntry, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, OutboxEvent
@@ -204,7 +204,7 @@ def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
     """Write the lines of drafts that have none, numbered from 1."""
     inserting.insert_values(
         InvoiceLine,
-        ("organization_id", "invoice_id", "position", *_CONTENT),
+        ("organization_id", "invoice_id", "position", *LINE_SAYS, "details"),
         (
             (invoice.organization_id, invoice.id, position, *_content(line))
             for invoice, lines in drafts
@@ -213,24 +213,7 @@ def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
     )
 
 
-# What a line says, in a draft and stored alike.
-_CONTENT = (
-    "charge",
-    "description",
-    "plan_id",
-    "meter_id",
-    "starts_at",
-    "ends_at",
-    "quantity",
-    "rate",
-    "per",
-    "amount_minor",
-    "tax_rate",
-    "tax_included",
-    "tax_minor",
-    "details",
-)
-_said = attrgetter(*_CONTENT[:-1])
+_said = attrgetter(*LINE_SAYS)
 
 
 def _content(line: InvoiceLine | LineDraft) -> tuple[object, ...]:

@@ -21,7 +21,7 @@ from django.db.models import F, Sum
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.invoicing import drafts, loading, purchasing, queries
-from billing.invoicing.books import BilledFee, Life, LineDraft, PeriodBooks, PlanStretch
+from billing.invoicing.books import LINE_SAYS, BilledFee, Life, LineDraft, PeriodBooks, PlanStretch
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.loading import Claim, Target
 from billing.invoicing.tax import TaxTerms
@@ -37,22 +37,6 @@ from billing.models import (
     InvoiceStatus,
     UsageCharge,
     UsageEvent,
-)
-
-_COMPARED = (
-    "charge",
-    "description",
-    "plan_id",
-    "meter_id",
-    "starts_at",
-    "ends_at",
-    "quantity",
-    "rate",
-    "per",
-    "amount_minor",
-    "tax_rate",
-    "tax_included",
-    "tax_minor",
 )
 
 
@@ -267,7 +251,7 @@ def _compared(stored: list[InvoiceLine], rated: tuple[LineDraft, ...]) -> Iterab
             now = rated[position].description if position < len(rated) else ""
             yield Difference(position + 1, "line", was, now)
             continue
-        for name in _COMPARED:
+        for name in LINE_SAYS:
             was, now = getattr(stored[position], name), getattr(rated[position], name)
             if was != now:
                 yield Difference(position + 1, name.removesuffix("_id"), _text(was), _text(now))

@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 from billing.accounts import actors
 from billing.accounts import queries as accounts_queries
 from billing.accounts.actors import Act, Actor
-from billing.infra import second_wall
 from billing.models import Organization
 from marketplace import wording
 from marketplace.doors import actor_of
@@ -98,8 +97,7 @@ def visit(request: HttpRequest, slug: str, *, tab: str, act: Act = Act.READ) -> 
     right to ``act`` there. Four queries at most."""
     organization, actor = accounts_queries.get_organization(slug), actor_of(request)
     actors.require(actor, act, organization)
-    if not actors.is_insider(actor):
-        second_wall.narrow(actor.roles)
+    actors.serve(actor)
     now = timezone.now()
     return Visit(
         organization=organization,

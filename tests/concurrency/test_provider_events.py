@@ -7,13 +7,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from pytest_django import Settings
 
 from billing.accounts import actors
@@ -27,6 +25,7 @@ from billing.payments.protocol import ChargeRequest
 from billing.reporting import doctor
 from tests.support import catalogs, factories, invoicing, provider_inbox, stripe_payloads
 from tests.support.factories import at
+from tests.support.threads import at_once
 
 NOW = at("2026-05-10 12:00:00")
 FINANCE = actors.operator("ada")
@@ -53,21 +52,6 @@ def told(number: int, kind: str, source: dict[str, object]) -> bytes:
 def paid(invoice: Invoice, number: int = 1, amount: int = 4900) -> bytes:
     intent = stripe_payloads.payment_intent(f"pi_{number}", amount=amount, metadata={"invoice": str(invoice.id)})
     return told(number, "payment_intent.succeeded", intent)
-
-
-def at_once(acts: Sequence[Callable[[], object]]) -> list[object]:
-    """Run ``acts`` at the same moment, each on its own connection."""
-    barrier = threading.Barrier(len(acts))
-
-    def run(act: Callable[[], object]) -> object:
-        try:
-            barrier.wait(10)
-            return act()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return list(pool.map(run, acts))
 
 
 def test_twins_are_stored_once_and_applied_once(invoice: Invoice) -> None:

@@ -1,12 +1,8 @@
 """Credits bought with real transactions: twins of forms, of deliveries, and of payment and withdrawal."""
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 
 from billing.invoicing import settlement
 from billing.lifecycle import provider_events
@@ -26,6 +22,7 @@ from billing.models import (
 from billing.reporting import doctor
 from tests.support import purchases
 from tests.support.purchases import NOW
+from tests.support.threads import at_once
 
 AT_ONCE = 16
 
@@ -33,21 +30,6 @@ AT_ONCE = 16
 @pytest.fixture
 def subscription(real_db: str) -> Subscription:
     return purchases.buyer()
-
-
-def at_once(acts: Sequence[Callable[[], object]]) -> list[object]:
-    """Run ``acts`` at the same moment, each on its own connection."""
-    barrier = threading.Barrier(len(acts))
-
-    def run(act: Callable[[], object]) -> object:
-        try:
-            barrier.wait(10)
-            return act()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return list(pool.map(run, acts))
 
 
 def bought() -> list[CreditGrant]:
