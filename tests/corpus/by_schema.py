@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ DELIVERIES = "/api/billing/providers/{provider}/webhook"
 NOT_WELL_FORMED = ["400", "401", "403", "404", "405", "413", "414", "415", "422", "431"]
 # How often a parameter is the id of something that is there.
 KNOWN = 0.7
+BANNER = re.compile(r"=+ .* in [0-9.]+s =+")
 MORE_NAMES = {"organization": "own.organization_ref", "case": "own.case_id", "code": "own.coupon_code"}
 
 
@@ -58,7 +60,17 @@ def _run(config: Path, url: str, arguments: Any) -> int:
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "--config-file", str(config), "run", f"{url}/api/schema", "--phases", arguments.phases]
     command += ["--include-path-regex", arguments.only] if arguments.only else []
-    return subprocess.run(command, check=False, cwd=config.parent).returncode
+    cases = ""
+    with subprocess.Popen(command, cwd=config.parent, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        for line in process.stdout or ():
+            # Its banner at the end reads like that of a test runner that ran nothing.
+            if not BANNER.fullmatch(line.strip()):
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            if " generated, " in line:
+                cases = line.strip()
+    sys.stdout.write(f"Schemathesis, seed {arguments.seed}: {cases or 'no case was generated'}\n")
+    return process.returncode if cases else process.returncode or 1
 
 
 def _config(built: Stage, parameters: list[str], arguments: Any, folder: str) -> str:
