@@ -1,18 +1,11 @@
-"""Which status of an invoice may follow which: the only edges there are. The database holds the same table."""
+"""Which status of an invoice may follow which: the only edges there are. The database holds the same table.
+Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from billing.models import InvoiceStatus
-
-DRAFT, ISSUED, PAID, VOID, UNCOLLECTIBLE = (
-    InvoiceStatus.DRAFT,
-    InvoiceStatus.ISSUED,
-    InvoiceStatus.PAID,
-    InvoiceStatus.VOID,
-    InvoiceStatus.UNCOLLECTIBLE,
-)
+DRAFT, ISSUED, PAID, VOID, UNCOLLECTIBLE = "draft", "issued", "paid", "void", "uncollectible"
 
 # A paid invoice opens again only because money went back. Void is final: what it billed is billed by another one.
 EDGES: Mapping[str, frozenset[str]] = {
