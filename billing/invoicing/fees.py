@@ -72,11 +72,12 @@ def fees(books: PeriodBooks, life: Life, *, only_advance: bool) -> Iterator[Fee]
         if span is None:
             continue
         covered += span.seconds
-        if only_advance and not stretch.terms.in_advance:
-            continue
         rate = _rate(books, stretch)
         key = _Key(stretch.terms.code, stretch.terms.version, span.starts_at, rate, of_seconds)
         before = billed.pop(key, None)
+        if only_advance and not stretch.terms.in_advance:
+            # The period's own invoice bills it, or did so already.
+            continue
         if before is None:
             yield _fee(books, stretch, span, rate, of_seconds)
         else:

@@ -119,11 +119,11 @@ class Invoice:
         whole = almanac.seconds(period.starts_at, period.nominal_ends_at)
         gone = {fee_of: before for fee_of, before in self.ledger.fees.items() if fee_of.period == period.number}
         for span, starts_at, ends_at in self._stretches(period):
-            if only_advance and not span.plan.in_advance:
-                continue
             fee = Fraction(0) if span.is_paused else Fraction(span.plan.fee.get(self.currency, "0"))
             fee_of = FeeOf(period.number, span.plan.code, span.plan.version, starts_at, fee, whole)
-            self._fee(fee_of, gone.pop(fee_of, None), ends_at)
+            before = gone.pop(fee_of, None)
+            if span.plan.in_advance or not only_advance:
+                self._fee(fee_of, before, ends_at)
         for fee_of, before in gone.items():
             self._fee(fee_of, before, fee_of.starts_at)
 

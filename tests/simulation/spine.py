@@ -168,10 +168,18 @@ class Subscription:
             credit.lapse(self.allowances())
             self.switch(plan, at)
             self.anchor = at
-            self.cut(at)
-            self.add_period(at)
+            self._restart(at)
             self.seen_at = at
             self.grant_stretch(at, less=ahead)
+
+    def _restart(self, at: datetime) -> None:
+        last = self.periods[-1]
+        if last.starts_at == at:
+            # Of a length of nothing it would not be one: it goes on, to another end.
+            last.ends_at = last.nominal_ends_at = almanac.next_boundary(self.anchor, self.zone, self.plan.interval, at)
+        else:
+            self.cut(at)
+            self.add_period(at)
 
     def cut(self, at: datetime) -> None:
         last = self.periods[-1]

@@ -135,6 +135,24 @@ def test_an_upgrade_that_was_undone_keeps_no_later_one_waiting(acme: Organizatio
     assert not Invoice.objects.filter(status="draft").exists()
 
 
+def test_a_fee_in_arrears_that_was_billed_early_is_not_given_back_by_the_period_before(acme: Organization) -> None:
+    subscription = join(acme)
+    to(acme, "2026-03-11")
+    change_plan.change_now(subscription=subscription, plan_code="arrears", actor=OPERATOR, now=at("2026-03-11"))
+    to(acme, "2026-04-01 12:00:00")
+    cancel.cancel_now(subscription=subscription, actor=OPERATOR, now=at("2026-04-01 12:00:00"))
+    april = Invoice.objects.get(period__starts_at=at("2026-04-01"))
+    invoicing.issue(invoice=april, actor=OPERATOR, now=at("2026-04-01 12:00:00"))
+    assert told(april) == [("Arrears, base fee (part of a period), 1 Apr 2026", 100)]
+    to(acme, "2026-04-03")
+    last = invoices()[-1]
+    assert told(last) == [
+        ("Small, base fee, time not used, 11 Mar 2026 – 31 Mar 2026", 968 - 3000),
+        ("Arrears, base fee (part of a period), 11 Mar 2026 – 31 Mar 2026", round(6000 * Fraction(21, 31))),
+    ]
+    assert doctor.verify() == []
+
+
 def test_a_change_for_less_is_given_back_on_the_next_invoice(acme: Organization) -> None:
     subscription = join(acme, "large")
     to(acme, "2026-03-16")
