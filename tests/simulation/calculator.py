@@ -281,13 +281,12 @@ def due(subscription: Subscription, now: datetime) -> list[tuple[datetime, str, 
 
 
 def _is_billed(subscription: Subscription, period: Period) -> bool:
-    """A trial has an invoice only where the fee of what follows is due in advance."""
+    """A trial has an invoice only where the fee of what it led to is due in advance."""
     if period.is_trial:
-        following = subscription.after(period)
-        return following is not None and any(
+        return subscription.after(period) is not None and any(
             span.plan.in_advance
             for span in subscription.spans
-            if span.starts_at < following.ends_at and (span.ends_at is None or span.ends_at > following.starts_at)
+            if span.starts_at <= period.ends_at and (span.ends_at is None or span.ends_at > period.ends_at)
         )
     return min(period.ends_at, subscription.ended_at or period.ends_at) > period.starts_at
 
