@@ -13,7 +13,7 @@ import libcst
 
 from tests.mutation import pure
 
-COPIED = ("billing", "billing_project", "config", "examples", "marketplace", "static", "templates", "tests")
+COPIED = ("billing", "billing_project", "config", "docs", "examples", "marketplace", "static", "templates", "tests")
 CACHES = ("cache", "lru_cache")
 
 
