@@ -29,6 +29,7 @@ from billing.models import Organization
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 ORGANIZATION = Organization(id=UUID(int=1), slug="acme")
+JANUARY, MARCH_FIRST = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 3))
 SUBSCRIPTION, PLAN, FEBRUARY, MARCH = (UUID(int=number) for number in (2, 3, 202602, 202603))
 
 
@@ -53,9 +54,9 @@ def over(amount: str | None = "100", *, credits: str = "0", **fields: Any) -> Me
     return limit(amount, **{"blocks": False, "credits_per_unit": Decimal(credits)} | fields)
 
 
-def plan(*metered: MeteredGuard, booleans: tuple[BooleanGuard, ...] = (), id: UUID = PLAN) -> CompiledPlan:
+def plan(*metered: MeteredGuard, booleans: tuple[BooleanGuard, ...] = (), plan_id: UUID = PLAN) -> CompiledPlan:
     return CompiledPlan(
-        id=id,
+        id=plan_id,
         code="team",
         version=1,
         product="suite",
@@ -78,7 +79,7 @@ def period(month: int = 3, *, closed: bool = False, **fields: Any) -> PeriodRow:
     return PeriodRow(**told | fields)
 
 
-def span(starts_at: datetime = on(1, 1), ends_at: datetime | None = None, **fields: Any) -> SpanRow:
+def span(starts_at: datetime = JANUARY, ends_at: datetime | None = None, **fields: Any) -> SpanRow:
     told: dict[str, Any] = {"plan_id": PLAN, "content_digest": "digest", "is_paused": False}
     return SpanRow(starts_at=starts_at, ends_at=ends_at, **told | fields)
 
@@ -111,7 +112,9 @@ def hold(quantity: str, *, at: datetime = NOW, credits: Mapping[int, str] | None
     return HoldRow(quantity=Decimal(quantity), at=at, credits=kept, **told)
 
 
-def window(used: str, *, cadence: Cadence = Cadence.PERIOD, starts_at: datetime = on(3, 1), **fields: Any) -> WindowRow:
+def window(
+    used: str, *, cadence: Cadence = Cadence.PERIOD, starts_at: datetime = MARCH_FIRST, **fields: Any
+) -> WindowRow:
     told: dict[str, Any] = {
         "id": 1,
         "subscription_id": SUBSCRIPTION,

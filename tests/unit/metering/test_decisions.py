@@ -245,7 +245,7 @@ def test_the_plan_of_the_time_of_use_decides() -> None:
     strict, generous = UUID(int=60), UUID(int=61)
     made = decider(
         subscriptions=[subscription(spans=[span(ends_at=on(3, 9), plan_id=strict), span(on(3, 9), plan_id=generous)])],
-        plans={strict: plan(limit("0"), id=strict), generous: plan(limit("100"), id=generous)},
+        plans={strict: plan(limit("0"), plan_id=strict), generous: plan(limit("100"), plan_id=generous)},
     )
     assert event_of(made.decide(offer())).plan_id == generous
     assert refusal_of(made.decide(offer(key="b", occurred_at=on(3, 9) - TICK))).code == "quota_exceeded"

@@ -27,7 +27,7 @@ def of_a_period() -> Decider:
 
 def of_a_plan() -> Decider:
     spans = [span(ends_at=EDGE), span(EDGE, plan_id=OTHER_PLAN)]
-    both = {plan().id: plan(), OTHER_PLAN: plan(id=OTHER_PLAN)}
+    both = {plan().id: plan(), OTHER_PLAN: plan(plan_id=OTHER_PLAN)}
     return decider(subscriptions=[subscription(spans=spans)], plans=both, now=on(3, 6))
 
 
