@@ -6,10 +6,12 @@ from decimal import Decimal
 from itertools import pairwise
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.credits.allocation import allocate, in_drain_order, is_spendable
+from billing.credits.allocation import Share, allocate, give_back, in_drain_order, is_spendable
+from billing.kernel.errors import InvariantViolation
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = st.integers(0, 20).map(lambda days: EPOCH + timedelta(days=days))
@@ -83,3 +85,50 @@ def test_a_grant_is_spendable_from_its_start_until_just_before_its_end(grant: Gr
     if grant.expires_at:
         assert is_spendable(grant, grant.expires_at - instant)
         assert not is_spendable(grant, grant.expires_at)
+
+
+ONE, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+def shares(*paid: tuple[UUID, str]) -> list[Share]:
+    return [Share(grant_id, Decimal(credits)) for grant_id, credits in paid]
+
+
+def test_the_last_grant_to_pay_is_the_first_to_get_back() -> None:
+    paid = shares((ONE, "5"), (OTHER, "3"))
+    for credits, expected in (
+        ("2", shares((OTHER, "2"))),
+        ("3", shares((OTHER, "3"))),
+        ("4", shares((OTHER, "3"), (ONE, "1"))),
+        ("8", shares((OTHER, "3"), (ONE, "5"))),
+        ("0", []),
+    ):
+        assert give_back(paid, before={}, credits=Decimal(credits)) == expected
+
+
+def test_what_came_back_before_does_not_come_back_again() -> None:
+    paid = shares((ONE, "5"), (OTHER, "3"), (THIRD, "1"))
+    before = {OTHER: Decimal("2.5"), THIRD: Decimal(1)}
+    assert give_back(iter(paid), before=before, credits=Decimal(1)) == shares((OTHER, "0.5"), (ONE, "0.5"))
+
+
+def test_more_than_was_paid_is_a_broken_invariant() -> None:
+    paid = shares((ONE, "5"), (OTHER, "3"))
+    with pytest.raises(InvariantViolation) as caught:
+        give_back(paid, before={ONE: Decimal(1)}, credits=Decimal("7.5"))
+    assert str(caught.value) == "0.5 credits to give back that no grant paid"
+
+
+def test_a_grant_that_is_empty_or_not_of_the_instant_is_passed_over() -> None:
+    late, empty, sound = (
+        Grant(ONE, 10, EPOCH + timedelta(days=1), None, Decimal(9)),
+        Grant(OTHER, 10, EPOCH, None, Decimal(0)),
+        Grant(THIRD, 10, EPOCH, EPOCH + timedelta(days=1), Decimal(9)),
+    )
+    assert allocate([late, empty, sound], credits=Decimal(4), at=EPOCH) == (shares((THIRD, "4")), 0)
+    assert allocate([late, empty, sound], credits=Decimal(10), at=EPOCH) == (shares((THIRD, "9")), 1)
+
+
+def test_of_two_that_are_alike_in_all_else_the_smaller_id_pays() -> None:
+    alike = [Grant(grant_id, 10, EPOCH, None, Decimal(1)) for grant_id in (THIRD, ONE, OTHER)]
+    assert [grant.id for grant in in_drain_order(alike)] == [ONE, OTHER, THIRD]

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -63,3 +64,39 @@ def test_a_fraction_of_a_unit_rounds_by_less_than_a_millionth(inside: Decimal, r
     due = quotas.credits_for(inside, rate)
     assert abs(due - inside * rate) <= Decimal("0.0000005")
     assert due >= 0
+
+
+@pytest.mark.parametrize(
+    ("spendable", "told"),
+    [
+        ("10", []),
+        ("2.000001", []),
+        ("2", [quotas.LOW]),
+        ("0.000001", [quotas.LOW]),
+        ("0", [quotas.LOW, quotas.EXHAUSTED]),
+    ],
+)
+def test_credits_are_low_from_their_share_downwards_and_then_out(spendable: str, told: list[int]) -> None:
+    assert quotas.notices(spendable=Decimal(spendable), filled=Decimal(10), percent=20) == told
+
+
+def test_an_account_that_never_had_any_runs_out_of_nothing() -> None:
+    assert quotas.notices(spendable=Decimal(0), filled=Decimal(0), percent=20) == []
+
+
+def test_without_a_share_the_end_is_told_alone_with_being_low() -> None:
+    assert quotas.notices(spendable=Decimal("0.000001"), filled=Decimal(1), percent=0) == []
+    assert quotas.notices(spendable=Decimal(0), filled=Decimal(1), percent=0) == [quotas.LOW, quotas.EXHAUSTED]
+
+
+def test_the_lines_of_a_limit_are_four_fifths_and_all() -> None:
+    assert quotas.THRESHOLDS == (80, 100)
+    hundred = Decimal(100)
+    for before, after, told in (
+        ("0", "79.999999", []),
+        ("79.999999", "80", [80]),
+        ("80", "99", []),
+        ("0", "100", [80, 100]),
+    ):
+        assert quotas.crossed(before=Decimal(before), after=Decimal(after), limit=hundred) == told
+    assert quotas.crossed(before=hundred, after=Decimal(150), limit=hundred) == []

@@ -1,0 +1,52 @@
+"""Identifiers: version 7 UUIDs of the millisecond they were made in, and one spelling of each."""
+
+import time
+from uuid import RFC_4122, UUID, uuid4
+
+import pytest
+
+from billing.kernel.ids import new_id, parse_uuid
+
+KNOWN = UUID("019b76da-a800-7c4e-8f00-aabbccddeeff")
+
+
+def millisecond_of(made: UUID) -> int:
+    return made.int >> 80
+
+
+def test_it_is_a_version_7_uuid_of_its_millisecond() -> None:
+    for _ in range(100):
+        before = time.time_ns() // 1_000_000
+        made = new_id()
+        assert (made.version, made.variant) == (7, RFC_4122)
+        assert before <= millisecond_of(made) <= time.time_ns() // 1_000_000
+
+
+def test_all_other_bits_are_drawn() -> None:
+    fixed = 0xF << 76 | 0x3 << 62
+    drawn = ((1 << 80) - 1) & ~fixed
+    ever, never = 0, 0
+    for _ in range(200):
+        bits = new_id().int
+        ever |= bits
+        never |= ~bits
+    assert ever & drawn == drawn
+    assert never & drawn == drawn
+
+
+def test_no_two_are_alike() -> None:
+    assert len({new_id() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("spelled", [str(KNOWN), str(KNOWN).upper(), str(uuid4())])
+def test_the_canonical_form_is_read_in_either_case(spelled: str) -> None:
+    found = parse_uuid(spelled)
+    assert found is not None
+    assert str(found) == spelled.lower()
+
+
+@pytest.mark.parametrize(
+    "spelled", ["", "0", "nobody", KNOWN.hex, f"{{{KNOWN}}}", f"urn:uuid:{KNOWN}", f" {KNOWN}", str(KNOWN)[:-1]]
+)
+def test_no_other_spelling_is(spelled: str) -> None:
+    assert parse_uuid(spelled) is None
