@@ -36,6 +36,9 @@ def find_organization(reference: str) -> Organization | None:
 def find_organizations(references: Collection[str]) -> dict[str, Organization]:
     """As ``find_organization`` for many references in one query; those that name nobody are left out."""
     texts = {reference for reference in references if fields.is_reference(reference)}
+    if len(texts) == 1:
+        # Arrays of unknown length are planned anew each time; one name is not.
+        return {text: organization for text in texts if (organization := find_organization(text)) is not None}
     given = {text: parsed for text in texts if (parsed := ids.parse_uuid(text)) is not None}
     named = [list(texts), list(texts), list(given.values())]
     by_name: dict[str | UUID, Organization] = {}
