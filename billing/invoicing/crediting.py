@@ -71,5 +71,5 @@ def _of_line(line: Creditable, amount_minor: int | None) -> Credited:
     # The tax of all that is credited by now, rounded once, less what was credited before: the last credit note of a
     # line leaves no minor unit of its tax behind.
     share = EXACT.divide(Decimal(line.tax_minor * (line.credited_minor + amount)), Decimal(line.amount_minor))
-    tax = int(share.to_integral_value(context=EXACT)) - line.credited_tax_minor
+    tax = int(EXACT.to_integral_value(share)) - line.credited_tax_minor
     return Credited(line.position, amount, tax, line.tax_included)

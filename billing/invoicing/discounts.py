@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from billing.invoicing.books import BilledPart, Discount, Life, LineDraft, PeriodBooks, PlanTerms
 from billing.invoicing.rating import Billed
@@ -56,4 +56,4 @@ def _share(discount: Discount, base_minor: int) -> int:
     if discount.percent is None:
         return min(discount.amount_minor or 0, base_minor)
     share = EXACT.divide(EXACT.multiply(Decimal(base_minor), discount.percent), HUNDRED)
-    return int(share.to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT))
+    return int(EXACT.to_integral_value(share))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from billing.invoicing.books import Life, LineDraft, PeriodBooks, PlanStretch, PlanTerms
 from billing.invoicing.rating import Billed
@@ -58,4 +58,4 @@ def _minimum_minor(life: Life, asking: Iterable[tuple[PlanStretch, Span]]) -> in
         (EXACT.multiply(Decimal(stretch.terms.minimum_minor), Decimal(span.seconds)) for stretch, span in asking), ZERO
     )
     share = EXACT.divide(product, Decimal(life.service.nominal.seconds))
-    return int(share.to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT))
+    return int(EXACT.to_integral_value(share))

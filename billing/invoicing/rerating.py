@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
 from billing.catalog.compiled import CompiledPlan, MeteredGuard
@@ -204,4 +204,4 @@ def _times(value: Decimal, share: Fraction) -> Decimal:
 
 def _share_minor(amount_minor: int, share: Fraction) -> int:
     """Rounded once, half to even."""
-    return int(_times(Decimal(amount_minor), share).to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT))
+    return int(EXACT.to_integral_value(_times(Decimal(amount_minor), share)))

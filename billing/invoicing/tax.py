@@ -31,9 +31,9 @@ def tax_minor(amount_minor: int, *, rate: Decimal, included: bool) -> int:
     tax come to the amount exactly."""
     if included:
         net = EXACT.divide(EXACT.multiply(Decimal(amount_minor), HUNDRED), EXACT.add(HUNDRED, rate))
-        return amount_minor - int(net.to_integral_value(context=EXACT))
+        return amount_minor - int(EXACT.to_integral_value(net))
     tax = EXACT.divide(EXACT.multiply(Decimal(amount_minor), rate), HUNDRED)
-    return int(tax.to_integral_value(context=EXACT))
+    return int(EXACT.to_integral_value(tax))
 
 
 def levied(lines: Iterable[LineDraft], terms: TaxTerms) -> tuple[LineDraft, ...]:

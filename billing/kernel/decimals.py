@@ -20,6 +20,7 @@ ZERO = Decimal(0)
 _PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 # Wide enough for any product of two column values, so nothing is rounded before we say so.
 EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
+_STEPS = {places: Decimal(1).scaleb(-places) for places in range(RATE_PLACES + 1)}
 
 
 def parse_decimal(text: str, *, places: int = QUANTITY_PLACES) -> Decimal:
@@ -47,7 +48,7 @@ def bounded(value: Decimal, *, places: int = QUANTITY_PLACES) -> Decimal:
 
 def quantize(value: Decimal, places: int = QUANTITY_PLACES) -> Decimal:
     """Round half to even to ``places`` decimals."""
-    return value.quantize(Decimal(1).scaleb(-places), context=EXACT)
+    return value.quantize(_STEPS[places], context=EXACT)
 
 
 def plain(value: Decimal) -> str:

@@ -36,5 +36,5 @@ def in_order(flags: Iterable[str]) -> tuple[str, ...]:
 
 def decide(flags: Iterable[str], rules: Mapping[str, Rule]) -> Rule:
     """What becomes of the debit of a use with ``flags``; a flag that the plan does not name annotates."""
-    named = {rules.get(normalized(flag), Rule.ANNOTATE) for flag in flags}
+    named = {rules.get(normalized(flag)) for flag in flags}
     return next((rule for rule in _FIRST if rule in named), Rule.ANNOTATE)

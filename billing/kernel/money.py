@@ -6,7 +6,7 @@ a line is made: never per event and never twice.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from billing.kernel.decimals import EXACT
 
@@ -38,8 +38,7 @@ def is_currency(code: str) -> bool:
 
 def to_minor(amount: Decimal, currency: str) -> int:
     """Settle ``amount`` (major units) as integer minor units, rounding half to even: the one rounding of a line."""
-    scaled = EXACT.scaleb(amount, exponent(currency))
-    return int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN, context=EXACT))
+    return int(EXACT.to_integral_value(EXACT.scaleb(amount, exponent(currency))))
 
 
 def to_minor_exact(amount: Decimal, currency: str) -> int:
@@ -56,4 +55,4 @@ def to_major(minor: int, currency: str) -> Decimal:
 
 def format_minor(minor: int, currency: str) -> str:
     """Minor units as a decimal string for the wire, with all minor digits: ``(5162, "USD")`` → ``"51.62"``."""
-    return format(to_major(minor, currency), "f")
+    return str(to_major(minor, currency))

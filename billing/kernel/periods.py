@@ -70,8 +70,7 @@ def boundary(anchor_at: datetime, *, zone: ZoneInfo, interval: Interval, index: 
     months = local.year * 12 + local.month - 1 + index * MONTHS[interval]
     year, month0 = divmod(months, 12)
     day = min(local.day, calendar.monthrange(year, month0 + 1)[1])
-    wall = local.replace(tzinfo=None, year=year, month=month0 + 1, day=day, fold=0)
-    return _instant(wall, zone)
+    return _instant(local.replace(year=year, month=month0 + 1, day=day), zone)
 
 
 def period(anchor_at: datetime, *, zone: ZoneInfo, interval: Interval, index: int) -> Span:
@@ -107,8 +106,8 @@ def _window_of(cadence: Cadence, day: date, zone: ZoneInfo) -> Span:
         return Span(_midnight(monday, zone), _midnight(monday + timedelta(days=7), zone))
     if cadence is Cadence.MONTHLY:
         first = day.replace(day=1)
-        following = (first + timedelta(days=31)).replace(day=1)
-        return Span(_midnight(first, zone), _midnight(following, zone))
+        length = timedelta(days=calendar.monthrange(day.year, day.month)[1])
+        return Span(_midnight(first, zone), _midnight(first + length, zone))
     raise ValueError(f"{cadence} windows are stored periods, not calendar ones")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from billing.kernel.decimals import ZERO, plain
 
@@ -46,13 +47,13 @@ class Tier:
         }
 
 
-def tiers_of(stored: Iterable[Mapping[str, str | None]]) -> tuple[Tier, ...]:
+def tiers_of(stored: Iterable[Mapping[str, Any]]) -> tuple[Tier, ...]:
     """Tiers as ``Tier.as_dict`` wrote them."""
     return tuple(
         Tier(
             None if each["up_to"] is None else Decimal(each["up_to"]),
-            Decimal(each["rate"] or 0),
-            Decimal(each["flat"] or 0),
+            Decimal(each["rate"]),
+            Decimal(each["flat"]),
         )
         for each in stored
     )

@@ -171,7 +171,8 @@ class Window:
 
     def add(self, quantity: Decimal, overage: Decimal) -> None:
         self.used += quantity
-        self.overage += overage
+        if overage:
+            self.overage += overage
         self.events += 1
         self._shared.quantity += quantity
 
@@ -190,7 +191,7 @@ class Debit(NamedTuple):
 class Account:
     """The credit account of one subscription while it is decided on."""
 
-    __slots__ = ("_by_id", "balance", "debits", "entries", "grants", "row", "told")
+    __slots__ = ("_by_id", "_had", "balance", "debits", "entries", "grants", "quiet_for", "row", "told")
 
     def __init__(self, row: SubscriptionRow) -> None:
         self.row = row
@@ -198,6 +199,9 @@ class Account:
         self.entries = row.entries
         self.grants = in_drain_order(row.grants)
         self._by_id = {grant.id: grant for grant in self.grants}
+        self._had = [grant.remaining for grant in self.grants]
+        # So much can be paid before there is anything to tell of what is left.
+        self.quiet_for = ZERO
         self.debits: list[Debit] = []
         self.told = row.told
 
@@ -209,6 +213,11 @@ class Account:
             msgspec.structs.replace(grant, remaining=max(ZERO, grant.remaining - held.get(grant.id, ZERO)))
             for grant in self.grants
         ]
+
+    def drained(self) -> list[tuple[UUID, Decimal]]:
+        """What was paid out of each grant."""
+        paid = ((grant.id, had - grant.remaining) for grant, had in zip(self.grants, self._had, strict=True))
+        return [(grant_id, credits) for grant_id, credits in paid if credits]
 
     def spendable(self, at: datetime) -> Decimal:
         return sum((grant.remaining for grant in self.grants if is_spendable(grant, at)), ZERO)

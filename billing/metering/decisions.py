@@ -107,6 +107,7 @@ class Stretch(NamedTuple):
     starts_at: datetime
     ends_at: datetime
     subscription: SubscriptionRow
+    account: Account
     terms: Terms
     guards: MeterGuards
     windows: Mapping[Cadence, Window]
@@ -115,7 +116,7 @@ class Stretch(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What counting an offer takes: units ``over``, credits ``due``, and which grants pay of them."""
+    """What counting an offer takes: units ``over``, credits ``due``, and which grants pay how much of them."""
 
     guards: MeterGuards
     windows: Mapping[Cadence, Window]
@@ -123,6 +124,7 @@ class Judged(NamedTuple):
     shares: list[Share]
     over: Decimal
     due: Decimal
+    paid: Decimal
 
 
 class Held(NamedTuple):
@@ -191,9 +193,10 @@ class Decider:
             return None
         guards = self._guards(terms.span, meter)
         windows = self._windows(subscription, meter, terms.period, at)
+        account = self.books.accounts[subscription.id]
         if terms.judged_at != at:
             # What it stands in is not where it lies, and that holds for no other instant.
-            return Stretch(at, at, subscription, terms, guards, windows, terms.judged_at)
+            return Stretch(at, at, subscription, account, terms, guards, windows, terms.judged_at)
         # Days lie within weeks, months and life, so these change at no other instant.
         day, period, span = windows[Cadence.DAILY], terms.period, terms.span
         ends = (span.ends_at, subscription.ended_at, subscription.past_due_at)
@@ -201,6 +204,7 @@ class Decider:
             max(day.key.starts_at, period.starts_at, span.starts_at, subscription.starts_at),
             min(day.ends_at, period.ends_at, *(end for end in ends if end is not None)),
             subscription,
+            account,
             terms,
             guards,
             windows,
@@ -301,11 +305,11 @@ class Decider:
         if isinstance(judged, Outcome):
             return judged
         terms = stretch.terms
-        _, _, _, _, over, due = judged
+        over, due = judged.over, judged.due
         flags = offer.guardrail_flags
         is_held = bool(flags and (over or due)) and judged.guards.rule(flags) is Rule.HOLD
         if is_held:
-            judged = judged._replace(shares=[], over=ZERO, due=ZERO)
+            judged = judged._replace(shares=[], over=ZERO, due=ZERO, paid=ZERO)
         event = EventView(
             id=new_id(),
             subscription_id=stretch.subscription.id,
@@ -316,7 +320,7 @@ class Decider:
             quantity=offer.quantity,
             overage=judged.over,
             credits_due=judged.due,
-            credits_paid=sum((share.credits for share in judged.shares), ZERO),
+            credits_paid=judged.paid,
             occurred_at=at,
             recorded_at=self.now,
         )
@@ -345,7 +349,7 @@ class Decider:
                 "The quantity costs more credits than can be counted.",
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        account = self.books.accounts[stretch.subscription.id]
+        account = stretch.account
         payable = account.payable(self.books.held_credits())
         shares, deficit = allocate(payable, credits=due, at=stretch.judged_at or at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
@@ -357,10 +361,10 @@ class Decider:
                 deficit,
             )
             return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        return Judged(guards, windows, account, shares, over, due)
+        return Judged(guards, windows, account, shares, over, due, due - deficit)
 
     def _book(self, offer: Offer, event: EventView, judged: Judged) -> None:
-        guards, windows, account, shares, _, _ = judged
+        guards, windows, account, shares, _, _, paid = judged
         limited = [guard for guard in guards.metered if guard.limit is not None]
         # What was taken back and is used again crosses no line anew.
         before = {guard.cadence: windows[guard.cadence].reached for guard in limited}
@@ -389,15 +393,20 @@ class Decider:
                     )
                 )
         if event.credits_due:
-            self._notice(account)
+            self._notice(account, paid)
         fingerprint = offer.fingerprint().hex()
         self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
         self.accepted.append(Accepted(offer, event, fingerprint))
 
-    def _notice(self, account: Account) -> None:
+    def _notice(self, account: Account, paid: Decimal) -> None:
         """Tell of credits that got low or out, each once. By what could pay now: what use told late could not have
         says nothing of that."""
+        account.quiet_for -= paid
+        if account.quiet_for > ZERO:
+            return
         row, spendable = account.row, account.spendable(self.now)
+        # No less than this has to be paid until they are low.
+        account.quiet_for = spendable - row.filled * self.low_percent / 100
         reached = quotas.notices(spendable=spendable, filled=row.filled, percent=self.low_percent)
         for notice in reached:
             if notice > account.told:

@@ -57,6 +57,8 @@ def is_storable(text: str, length_max: int) -> bool:
     """Whether PostgreSQL takes ``text`` into a column of that width: no NUL, no half of a surrogate pair."""
     if len(text) > length_max or "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -56,7 +56,7 @@ class Offer:
         that outlives its payload tells nothing by being compared.
         """
         content = [
-            [str(self.organization.id), self.source, self.key],
+            [self.organization.id, self.source, self.key],
             self.meter,
             plain(self.quantity),
             # The same instant is the same content, whatever offset it was written with.

@@ -338,7 +338,6 @@ def _collect_windows(decider: Decider, organization_id: UUID, document: dict[str
 
 
 def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str, list[Any]]) -> None:
-    drained: dict[UUID, Any] = {}
     for account in decider.books.accounts.values():
         if not account.debits and account.told == account.row.told:
             continue
@@ -352,8 +351,7 @@ def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str
             }
         )
         for debit in account.debits:
-            drained[debit.grant_id] = drained.get(debit.grant_id, 0) + debit.credits
             document["debits"].append(
                 {**debit._asdict(), "id": new_id(), "organization_id": organization_id, "booked_at": decider.now}
             )
-    document["grants"].extend({"id": grant_id, "credits": credits} for grant_id, credits in drained.items())
+        document["grants"].extend({"id": grant_id, "credits": credits} for grant_id, credits in account.drained())
