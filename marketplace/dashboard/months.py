@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -27,8 +28,8 @@ class Month:
 def read(text: str, *, at: datetime, zone: ZoneInfo) -> Month:
     """The month that ``text`` names; one that is none, or one to come, is the one that runs at ``at``."""
     span = calendar_window(Cadence.MONTHLY, min(_within(text, zone) or at, at), zone)
-    first = (span.starts_at + timedelta(days=1)).astimezone(zone).date().replace(day=1)
-    following = (first + timedelta(days=31)).replace(day=1)
+    first = span.starts_at.astimezone(zone).date()
+    following = first + timedelta(days=calendar.monthrange(first.year, first.month)[1])
     return Month(
         first=first,
         following=following,

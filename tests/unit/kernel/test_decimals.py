@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.kernel.decimals import EXACT, QUANTITY_MAX, STORED_MAX, bounded, parse_decimal, plain, quantize
+from billing.kernel.decimals import (
+    EXACT,
+    QUANTITY_MAX,
+    RATE_PLACES,
+    STORED_MAX,
+    bounded,
+    parse_decimal,
+    plain,
+    quantize,
+)
 
 FITTING = st.decimals(min_value=-QUANTITY_MAX, max_value=QUANTITY_MAX, allow_nan=False, allow_infinity=False, places=6)
 
@@ -83,7 +92,7 @@ def test_what_does_not_fit_says_why(text: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "-Infinity"])
 def test_what_is_not_finite_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match=r"^is not a finite number$"):
         bounded(Decimal(value))
 
 
@@ -116,3 +125,36 @@ def test_rounding_does_not_hang_on_the_callers_context(one: Decimal, other: Deci
 
 def test_a_columns_largest_value_has_twenty_digits() -> None:
     assert len(STORED_MAX.as_tuple().digits) == 20
+
+
+def test_rates_have_twelve_decimals_and_not_one_more() -> None:
+    assert parse_decimal("0.000000000001", places=RATE_PLACES) == Decimal(1).scaleb(-12)
+    assert bounded(Decimal("0.5"), places=RATE_PLACES).as_tuple().exponent == -12
+    with pytest.raises(ValueError, match=r"^has more than 12 decimal places$"):
+        parse_decimal("0.0000000000001", places=RATE_PLACES)
+
+
+def test_the_largest_quantity_fits_and_says_so() -> None:
+    assert bounded(QUANTITY_MAX) == QUANTITY_MAX
+    assert bounded(-QUANTITY_MAX) == -QUANTITY_MAX
+    with pytest.raises(ValueError, match=f"^is larger than {QUANTITY_MAX}$"):
+        bounded(QUANTITY_MAX + 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0", "0"),
+        ("-0", "0"),
+        ("-0.000", "0"),
+        ("0E+3", "0"),
+        ("0E-9", "0"),
+        ("1E+3", "1000"),
+        ("100", "100"),
+        ("-100.50", "-100.5"),
+        ("0.500000", "0.5"),
+        ("1E-9", "0.000000001"),
+    ],
+)
+def test_a_number_has_one_plain_form(value: str, text: str) -> None:
+    assert plain(Decimal(value)) == text

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,7 +25,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_a_written_time_is_one_instant(text: str, settled: datetime) -> None:
-    assert instants.settle(instants.read(text), BERLIN) == settled
+    found = instants.settle(instants.read(text), BERLIN)
+    assert found == settled
+    assert found.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,13 @@ def test_a_written_time_is_one_instant(text: str, settled: datetime) -> None:
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match="is not"):
+    with pytest.raises(ValueError, match="is not") as caught:
         instants.read(text)
+    assert str(caught.value) in (
+        "is not a time such as 2026-01-31T09:00:00Z",
+        "is not a time that exists",
+        "is not between the years 1970 and 2199",
+    )
 
 
 def test_a_time_that_the_clocks_skipped_is_refused() -> None:
@@ -66,5 +73,26 @@ def test_a_length_has_one_unit(text: str, length: timedelta) -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1d12h", "1y", "30 d", "３d", "1000000d"])
 def test_any_other_length_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a length of time"):
+    with pytest.raises(ValueError, match=r"^is not a length of time such as 30d, 2w, 12h, 90m or 45s$"):
         instants.read_length(text)
+
+
+def test_times_are_of_the_years_1970_to_2199() -> None:
+    assert instants.read("1970-01-01").year == 1970
+    assert instants.read("2199-12-31").year == 2199
+
+
+def test_a_day_is_read() -> None:
+    assert instants.read_day("2026-01-31") == date(2026, 1, 31)
+
+
+@pytest.mark.parametrize("text", ["", "2026-1-31", "2026-01-31 ", "2026-01-31T00:00", "31.01.2026", "２０２６-01-31"])
+def test_what_is_no_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not a day such as 2026-01-31$"):
+        instants.read_day(text)
+
+
+@pytest.mark.parametrize("text", ["2026-02-29", "2026-00-01"])
+def test_a_day_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not a time that exists$"):
+        instants.read_day(text)

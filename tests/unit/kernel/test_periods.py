@@ -170,6 +170,39 @@ def test_a_leap_day_bills_yearly_on_the_28th_and_on_the_29th_again() -> None:
     assert [f"{bound:%m-%d}" for bound in years] == ["02-28", "02-28", "02-28", "02-29"]
 
 
+@pytest.mark.parametrize("seconds", [0, 1, 2, 3, 5, 17 * 60 + 23, 1799, 1800, 1801, 3598, 3599])
+def test_a_wall_time_that_a_spring_change_skips_is_the_change_to_the_second(seconds: int) -> None:
+    # In Berlin two o'clock of 29 March 2026 was three at once.
+    anchor_at = at("2026-01-29 01:00") + timedelta(seconds=seconds)
+    assert boundary(anchor_at, zone=ZoneInfo("Europe/Berlin"), interval=Interval.MONTH, index=2) == at(
+        "2026-03-29 01:00"
+    )
+
+
+def test_a_wall_time_that_an_autumn_change_repeats_is_its_first_pass() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    # Half past two of 25 October 2026 comes twice: an anchor of summer meets it, and one of a second pass itself.
+    assert boundary(at("2025-10-25 00:30"), zone=berlin, interval=Interval.YEAR, index=1) == at("2026-10-25 00:30")
+    second_pass = at("2020-10-25 01:30")
+    assert boundary(second_pass, zone=berlin, interval=Interval.YEAR, index=6) == at("2026-10-25 00:30")
+    assert boundary(second_pass, zone=berlin, interval=Interval.YEAR, index=1) == at("2021-10-25 00:30")
+
+
+def test_a_span_covers_its_first_instant_and_not_its_last() -> None:
+    tick = timedelta(microseconds=1)
+    span = Span(at("2026-03-01"), at("2026-04-01"))
+    found = [span.covers(when) for when in (at("2026-03-01") - tick, at("2026-03-01"), at("2026-04-01") - tick)]
+    assert found == [False, True, True]
+    assert not span.covers(at("2026-04-01"))
+
+
+@given(instants(), st.sampled_from(list(Interval)), st.sampled_from(CALENDAR))
+def test_bounds_are_said_in_utc(where: tuple[ZoneInfo, datetime], interval: Interval, cadence: Cadence) -> None:
+    zone, when = where
+    bounds = (*calendar_window(cadence, when, zone), boundary(when, zone=zone, interval=interval, index=1))
+    assert all(bound.tzinfo is UTC for bound in bounds)
+
+
 def test_a_boundary_in_the_day_that_a_zone_skipped_is_the_change() -> None:
     anchor_at = datetime(2011, 11, 30, 15, tzinfo=ZoneInfo("Pacific/Apia")).astimezone(UTC)
     bounds = [boundary(anchor_at, zone=ZoneInfo("Pacific/Apia"), interval=Interval.MONTH, index=n) for n in range(3)]
