@@ -69,3 +69,44 @@ def test_a_discount_is_credited_with_its_sign_only() -> None:
             credit(told, left_minor=4410, wanted=wrong)
     with pytest.raises(SettlementInvalid):
         credit(told, left_minor=4410, wanted={3: None})
+
+
+def test_each_refusal_names_what_is_wrong() -> None:
+    told = [Creditable(1, 4900, 0, False), Creditable(2, 0, 0, False), Creditable(4, 100, 0, False)]
+    with pytest.raises(SettlementInvalid) as unknown:
+        credit(told, left_minor=5000, wanted={7: None, 3: None, 1: None})
+    assert (unknown.value.message, unknown.value.details) == ("The invoice has no line 3.", {"field": "lines"})
+    with pytest.raises(CreditExceedsLine) as less:
+        credit(told, left_minor=5000, wanted={4: 101})
+    assert less.value.message == "Line 4 has less than that left to credit."
+    assert less.value.details == {"position": 4, "field": "lines"}
+    with pytest.raises(NothingToCredit) as nothing:
+        credit([], left_minor=5000)
+    assert nothing.value.message == "These lines come to nothing that could be credited."
+    with pytest.raises(CreditExceedsInvoice) as much:
+        credit(told, left_minor=4999)
+    assert much.value.message == "This is more than is left of the invoice."
+
+
+def test_all_of_an_invoice_is_all_that_is_left_line_by_line() -> None:
+    told = [
+        Creditable(2, 1000, 200, False, credited_minor=400, credited_tax_minor=80),
+        Creditable(1, 1200, 200, True),
+        Creditable(3, 500, 100, False, credited_minor=500, credited_tax_minor=100),
+    ]
+    first, second = credit(told, left_minor=600 + 120 + 1200)
+    assert (first.position, first.amount_minor, first.tax_minor) == (1, 1200, 200)
+    assert (first.tax_included, first.net_minor) == (True, 1000)
+    assert (second.position, second.amount_minor, second.tax_minor) == (2, 600, 120)
+    assert (second.tax_included, second.net_minor) == (False, 600)
+
+
+def test_one_minor_unit_can_be_credited() -> None:
+    (line,) = credit([Creditable(1, 1, 0, False)], left_minor=1)
+    assert line.amount_minor == 1
+
+
+def test_the_tax_of_a_part_is_rounded_half_to_even() -> None:
+    for amount, tax in ((1, 0), (3, 2), (5, 2), (7, 4)):
+        (line,) = credit([Creditable(1, 100, 50, False)], left_minor=1000, wanted={1: amount})
+        assert line.tax_minor == tax

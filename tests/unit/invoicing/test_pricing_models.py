@@ -297,3 +297,14 @@ def test_halves_of_a_cent_are_not_lost_between_invoices() -> None:
     assert [invoice[0].amount_minor for invoice in invoices] == [0, 1, 1]
     assert invoices[2][0].billed == Billed(Decimal(2), 1)
     assert invoices[2][0].unrounded == Decimal("0.005")
+
+
+def test_packages_are_counted_as_they_are_started() -> None:
+    found = [rating.packages(Decimal(units), per=Decimal(25)) for units in ("-30", "-1", "0", "0.000001", "25", "26")]
+    assert found == [0, 0, 0, 1, 1, 2]
+
+
+def test_a_price_without_a_rate_is_named() -> None:
+    with pytest.raises(InvariantViolation) as caught:
+        rating.portions(price(PricingModel.PACKAGE), Decimal(1))
+    assert str(caught.value) == "the package price of max_units has no rate"

@@ -62,3 +62,6 @@ def test_it_refuses_an_amount_beyond_what_settled_money_may_be() -> None:
     assert settle(most, "1") == AMOUNT_MAX_MINOR
     with pytest.raises(AmountOutOfBounds):
         settle(most, "1.000000000001")
+    with pytest.raises(AmountOutOfBounds) as caught:
+        settle(most, "-1.000000000001")
+    assert caught.value.message == "-90000000000.09 USD is more than one invoice may carry."

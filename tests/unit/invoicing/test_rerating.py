@@ -1,5 +1,6 @@
 """A past period's use by another version's limits and prices."""
 
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from billing.catalog.compiled import BooleanGuard, CompiledPlan, MeteredGuard, MeterGuards, Price
 from billing.invoicing import rerating
-from billing.invoicing.errors import PriceMissing
+from billing.invoicing.errors import AmountOutOfBounds, PriceMissing
 from billing.invoicing.rerating import PeriodUse, Rated, Terms, WindowUse
 from billing.kernel.periods import Cadence, Interval
+from billing.kernel.pricing import PricingModel, Tier
 
 D = Decimal
 NOBODY = UUID(int=0)
@@ -140,3 +142,99 @@ def test_a_higher_limit_never_costs_more_and_units_add_up(windows: list[tuple[in
     # Unit by unit, as recording would have taken them.
     over = sum(max(0, min(within, before + within - limit)) for before, within in windows)
     assert lower.overage.get("tokens", D(0)) == over
+
+
+def test_a_feature_that_is_on_and_a_limit_of_none_refuse_nothing() -> None:
+    plan = CompiledPlan(
+        NOBODY,
+        "team",
+        2,
+        "platform",
+        {},
+        {"tokens": MeterGuards((BooleanGuard("tokens_on", True),), (guard(None, credits="0.5"),))},
+        {},
+        {},
+    )
+    found = rated(Terms(plan, "USD", 0, 0, Interval.MONTH, D(5), Interval.MONTH), used("10"))
+    assert (found.refused, found.overage, found.credits_due, found.total_minor) == ({}, {}, 5, 0)
+
+
+def test_credits_that_have_no_price_are_named_with_their_plan() -> None:
+    unpriced = terms(guard("1000", credits="1"))
+    unpriced.plan.credit_rates.clear()
+    with pytest.raises(PriceMissing) as caught:
+        rated(unpriced, used("1"))
+    assert caught.value.message == "Plan team v2 has no price for a credit in USD."
+    assert caught.value.details == {"plan": "team v2"}
+    assert rated(unpriced, used("0")).use_minor == 0
+
+
+def test_units_that_have_no_price_are_named_with_plan_and_meter() -> None:
+    without = guard("100")
+    without.prices.clear()
+    with pytest.raises(PriceMissing) as caught:
+        rated(terms(without), used("101"))
+    assert caught.value.message == "Plan team v2 has no price in USD for tokens beyond its limit."
+    assert caught.value.details == {"plan": "team v2", "meter": "tokens"}
+
+
+def test_of_several_refusals_the_one_of_most_units_is_told() -> None:
+    plan = terms(guard("100", blocks=True), replace(guard("90", blocks=True), key="second")).plan
+    asked = Terms(plan, "USD", 0, 0, Interval.MONTH, D(0), Interval.MONTH)
+    assert rated(asked, used("150")).refused == {"second": D(60)}
+
+
+def test_units_that_a_blocking_limit_refuses_would_have_been_the_ones_beyond() -> None:
+    both = terms(guard("120", blocks=True), replace(guard("100", credits="0.1"), key="sold"), allowance="10")
+    found = rated(both, used("150"))
+    assert (found.refused, found.overage, found.credits_due, found.use_minor) == (
+        {"tokens_in": D(30)},
+        {"tokens": D(20)},
+        10,
+        1000,
+    )
+
+
+def test_a_package_is_billed_by_its_model_and_its_lines_are_rounded_each() -> None:
+    tiers = (Tier(D(3), D("0.005")), Tier(None, D("0.005")))
+    graduated = replace(guard("100"), prices={"USD": Price(None, D(1), PricingModel.GRADUATED, tiers)})
+    # 0.015 and 0.015: two lines of 0.02, where one would be 0.03.
+    assert rated(terms(graduated), used("106")).use_minor == 4
+    packed = replace(guard("100"), prices={"USD": Price(D("2.50"), D(10), PricingModel.PACKAGE)})
+    assert rated(terms(packed), used("111")).use_minor == 500
+
+
+def test_all_meters_are_added_up() -> None:
+    guards = {"tokens": MeterGuards((), (guard("100"),)), "calls": MeterGuards((), (guard("10", credits="1"),))}
+    plan = CompiledPlan(NOBODY, "team", 2, "platform", {"USD": D(10)}, guards, {}, {})
+    asked = Terms(plan, "USD", 1000, 0, Interval.MONTH, D(3), Interval.MONTH)
+    found = rated(asked, PeriodUse({"tokens": D(104), "calls": D(11)}, {}, D(2)))
+    # Two dollars and half a one of overage, ten credits of which five are there.
+    assert (found.overage, found.credits_due, found.use_minor) == ({"tokens": D(4), "calls": D(1)}, 10, 250 + 5000)
+
+
+def test_what_one_invoice_may_not_carry_is_refused() -> None:
+    with pytest.raises(AmountOutOfBounds):
+        rated(terms(guard("0", rate="1000000")), used("1000000000"))
+    two = {meter: MeterGuards((), (guard("0", rate="1"),)) for meter in ("tokens", "calls")}
+    plan = CompiledPlan(NOBODY, "team", 2, "platform", {}, two, {}, {})
+    asked = Terms(plan, "USD", 0, 0, Interval.MONTH, D(0), Interval.MONTH)
+    with pytest.raises(AmountOutOfBounds):
+        rated(asked, PeriodUse({"tokens": D(80_000_000_000), "calls": D(80_000_000_000)}))
+
+
+def test_a_share_of_a_fee_is_rounded_half_to_even() -> None:
+    for fee, minor in ((18, 2), (30, 2), (42, 4)):
+        assert rated(terms(fee=fee, interval=Interval.YEAR), PeriodUse()).base_minor == minor
+        assert rated(terms(fee=0, minimum=fee, interval=Interval.YEAR), PeriodUse()).minimum_minor == minor
+    assert rerating.allowance_in(Interval.MONTH, allowance=D(1), every=Interval.QUARTER) == D("0.333333")
+
+
+def test_a_limit_of_a_calendar_window_is_not_shared_out() -> None:
+    yearly = terms(guard("120", cadence=Cadence.MONTHLY), fee=0, interval=Interval.YEAR)
+    assert rated(yearly, used("121", ("0", "121"))).overage == {"tokens": D(1)}
+
+
+def test_a_meter_without_windows_of_a_cadence_has_nothing_beyond() -> None:
+    daily = terms(guard("1", cadence=Cadence.DAILY))
+    assert rated(daily, used("50")).overage == {}

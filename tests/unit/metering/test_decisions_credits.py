@@ -286,9 +286,9 @@ def test_a_reservation_keeps_units_and_credits_and_changes_nothing() -> None:
     assert outcome.guards[0].used == 10
     assert judged is not None
     assert (judged.over, judged.due, judged.shares) == (0, 3, [(FIRST, 3)])
-    assert judged.account is made.books.accounts[SUBSCRIPTION]
-    assert judged.guards == made.catalog.plan(PLAN, "").guards("tokens")
-    assert judged.windows[Cadence.PERIOD].key.starts_at == on(3, 1)
+    assert judged.stretch.account is made.books.accounts[SUBSCRIPTION]
+    assert judged.stretch.guards == made.catalog.plan(PLAN, "").guards("tokens")
+    assert judged.stretch.windows[Cadence.PERIOD].key.starts_at == on(3, 1)
     assert made.books.accounts[SUBSCRIPTION].balance == 9
     assert made.accepted == made.crossings == []
     assert kept_for(made, offer("18")).due == 9  # not a bit of it is gone
@@ -311,4 +311,4 @@ def test_a_reservation_is_refused_as_the_use_would_be() -> None:
 def test_a_reservation_is_judged_now_whatever_its_offer_names() -> None:
     made = decider(limit("10", cadence=Cadence.DAILY))
     judged = kept_for(made, offer("3", occurred_at=on(3, 2)))
-    assert judged.windows[Cadence.DAILY].key.starts_at == on(3, 10)
+    assert judged.stretch.windows[Cadence.DAILY].key.starts_at == on(3, 10)
