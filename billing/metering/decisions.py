@@ -100,6 +100,11 @@ class Accepted(NamedTuple):
     fingerprint: str
 
 
+class Line(NamedTuple):
+    guard: MeteredGuard
+    window: Window
+
+
 class Stretch(NamedTuple):
     """What offers of one meter are judged by for as long as nothing of it changes: from ``starts_at`` on, before
     ``ends_at``. A list of a thousand is mostly of one stretch."""
@@ -111,6 +116,10 @@ class Stretch(NamedTuple):
     terms: Terms
     guards: MeterGuards
     windows: Mapping[Cadence, Window]
+    # The metered guards, each with the window that it looks at.
+    lines: tuple[Line, ...]
+    # The one of them that asks for credits or money: a plan has at most one per meter.
+    priced: Line | None
     # In place of the instant itself, for use told ahead of a period that has not begun.
     judged_at: datetime | None = None
 
@@ -118,9 +127,7 @@ class Stretch(NamedTuple):
 class Judged(NamedTuple):
     """What counting an offer takes: units ``over``, credits ``due``, and which grants pay how much of them."""
 
-    guards: MeterGuards
-    windows: Mapping[Cadence, Window]
-    account: Account
+    stretch: Stretch
     shares: list[Share]
     over: Decimal
     due: Decimal
@@ -181,7 +188,7 @@ class Decider:
         if stretch is None:
             return None
         plan_id = stretch.terms.span.plan_id
-        return Standing(stretch.subscription.id, plan_id, self._readings(stretch.guards, stretch.windows))
+        return Standing(stretch.subscription.id, plan_id, self._readings(stretch))
 
     def _stretch(self, subscription: SubscriptionRow, meter: str, at: datetime) -> Stretch | None:
         """What ``at`` is judged by; None where nothing is owed an answer. Raises ``RenewalDue``."""
@@ -194,9 +201,11 @@ class Decider:
         guards = self._guards(terms.span, meter)
         windows = self._windows(subscription, meter, terms.period, at)
         account = self.books.accounts[subscription.id]
+        lines = tuple(Line(guard, windows[guard.cadence]) for guard in guards.metered)
+        priced = next((line for line in lines if line.guard.is_priced), None)
         if terms.judged_at != at:
             # What it stands in is not where it lies, and that holds for no other instant.
-            return Stretch(at, at, subscription, account, terms, guards, windows, terms.judged_at)
+            return Stretch(at, at, subscription, account, terms, guards, windows, lines, priced, terms.judged_at)
         # Days lie within weeks, months and life, so these change at no other instant.
         day, period, span = windows[Cadence.DAILY], terms.period, terms.span
         ends = (span.ends_at, subscription.ended_at, subscription.past_due_at)
@@ -208,6 +217,8 @@ class Decider:
             terms,
             guards,
             windows,
+            lines,
+            priced,
         )
         return stretch
 
@@ -266,9 +277,11 @@ class Decider:
             windows[cadence] = self.books.window(subscription.id, meter, cadence, span)
         return windows
 
-    def _readings(self, guards: MeterGuards, windows: Mapping[Cadence, Window]) -> tuple[GuardReading, ...]:
+    @staticmethod
+    def _readings(stretch: Stretch) -> tuple[GuardReading, ...]:
         booleans = (
-            GuardReading(guard.key, False, guard.enabled, None, ZERO, ZERO, "", None, None) for guard in guards.booleans
+            GuardReading(guard.key, False, guard.enabled, None, ZERO, ZERO, "", None, None)
+            for guard in stretch.guards.booleans
         )
         metered = (
             GuardReading(
@@ -276,13 +289,13 @@ class Decider:
                 True,
                 True,
                 guard.limit,
-                windows[guard.cadence].taken,
-                windows[guard.cadence].reserved,
+                window.taken,
+                window.reserved,
                 guard.cadence.value,
-                windows[guard.cadence].key.starts_at,
-                windows[guard.cadence].ends_at,
+                window.key.starts_at,
+                window.ends_at,
             )
-            for guard in guards.metered
+            for guard, window in stretch.lines
         )
         return (*booleans, *metered)
 
@@ -298,7 +311,7 @@ class Decider:
         judged = self._judge(offer, self.now, stretch)
         if isinstance(judged, Outcome):
             return judged, None
-        return Outcome(offer, "accepted", None, None, self._readings(judged.guards, judged.windows)), judged
+        return Outcome(offer, "accepted", None, None, self._readings(stretch)), judged
 
     def _admit(self, offer: Offer, at: datetime, stretch: Stretch, *, is_read: bool) -> Outcome:
         judged = self._judge(offer, at, stretch)
@@ -307,7 +320,7 @@ class Decider:
         terms = stretch.terms
         over, due = judged.over, judged.due
         flags = offer.guardrail_flags
-        is_held = bool(flags and (over or due)) and judged.guards.rule(flags) is Rule.HOLD
+        is_held = bool(flags and (over or due)) and stretch.guards.rule(flags) is Rule.HOLD
         if is_held:
             judged = judged._replace(shares=[], over=ZERO, due=ZERO, paid=ZERO)
         event = EventView(
@@ -325,22 +338,21 @@ class Decider:
             recorded_at=self.now,
         )
         if is_held:
-            asking = tuple(flag for flag in flags if judged.guards.rule([flag]) is Rule.HOLD)
+            asking = tuple(flag for flag in flags if stretch.guards.rule([flag]) is Rule.HOLD)
             self.held.append(Held(event, asking, over, due))
         self._book(offer, event, judged)
-        readings = self._readings(judged.guards, judged.windows) if is_read else ()
+        readings = self._readings(stretch) if is_read else ()
         return Outcome(offer, "accepted", event, None, readings, bills_closed=terms.billed.closed_at is not None)
 
     def _judge(self, offer: Offer, at: datetime, stretch: Stretch) -> Judged | Outcome:
         """What counting ``offer`` takes, or its refusal. Changes nothing."""
-        guards, windows = stretch.guards, stretch.windows
         # A trial gives no credit: what would become overage is refused instead.
         blocks_all = stretch.terms.period.kind == "trial"
-        refusal = _first_refusal(guards, windows, offer.quantity, blocks_all)
+        refusal = _first_refusal(stretch, offer.quantity, blocks_all)
         if refusal is not None:
-            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        over, due, priced = _price(guards, windows, offer.quantity)
-        if offer.guardrail_flags and guards.rule(offer.guardrail_flags) is Rule.WAIVE:
+            return Outcome(offer, "refused", None, refusal, self._readings(stretch))
+        over, due, priced = _price(stretch, offer.quantity)
+        if offer.guardrail_flags and stretch.guards.rule(offer.guardrail_flags) is Rule.WAIVE:
             over, due = ZERO, ZERO
         if due > STORED_MAX:
             refusal = Refusal(
@@ -348,9 +360,8 @@ class Decider:
                 "billing:error:quantity-invalid",
                 "The quantity costs more credits than can be counted.",
             )
-            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        account = stretch.account
-        payable = account.payable(self.books.held_credits())
+            return Outcome(offer, "refused", None, refusal, self._readings(stretch))
+        payable = stretch.account.payable(self.books.held_credits())
         shares, deficit = allocate(payable, credits=due, at=stretch.judged_at or at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
@@ -360,26 +371,24 @@ class Decider:
                 priced.key,
                 deficit,
             )
-            return Outcome(offer, "refused", None, refusal, self._readings(guards, windows))
-        return Judged(guards, windows, account, shares, over, due, due - deficit)
+            return Outcome(offer, "refused", None, refusal, self._readings(stretch))
+        return Judged(stretch, shares, over, due, due - deficit)
 
     def _book(self, offer: Offer, event: EventView, judged: Judged) -> None:
-        guards, windows, account, shares, _, _, paid = judged
-        limited = [guard for guard in guards.metered if guard.limit is not None]
+        stretch, shares, _, _, paid = judged
         # What was taken back and is used again crosses no line anew.
-        before = {guard.cadence: windows[guard.cadence].reached for guard in limited}
-        for window in windows.values():
+        before = [window.reached for _, window in stretch.lines]
+        for window in stretch.windows.values():
             window.add(event.quantity, event.overage)
-        account.pay(shares, event.id)
+        stretch.account.pay(shares, event.id)
         if event.overage or event.credit_deficit:
             charge = self.books.charge(
                 ChargeKey(event.subscription_id, event.billed_period_id, event.period_id, event.plan_id, event.meter)
             )
             charge.overage += event.overage
             charge.credit_deficit += event.credit_deficit
-        for guard in limited:
-            window = windows[guard.cadence]
-            for percent in quotas.crossed(before=before[guard.cadence], after=window.taken, limit=guard.limit):
+        for (guard, window), reached in zip(stretch.lines, before, strict=True):
+            for percent in quotas.crossed(before=reached, after=window.taken, limit=guard.limit):
                 self.crossings.append(
                     Crossing(
                         "quota.exhausted" if percent == 100 else "quota.threshold",
@@ -393,7 +402,7 @@ class Decider:
                     )
                 )
         if event.credits_due:
-            self._notice(account, paid)
+            self._notice(stretch.account, paid)
         fingerprint = offer.fingerprint().hex()
         self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
         self.accepted.append(Accepted(offer, event, fingerprint))
@@ -431,17 +440,15 @@ def _missing(subscription: SubscriptionRow | None) -> Refusal:
     return Refusal("subscription_missing", MISSING, "No subscription in service covers this use.")
 
 
-def _first_refusal(
-    guards: MeterGuards, windows: Mapping[Cadence, Window], quantity: Decimal, blocks_all: bool
-) -> Refusal | None:
-    for guard in guards.booleans:
+def _first_refusal(stretch: Stretch, quantity: Decimal, blocks_all: bool) -> Refusal | None:
+    for guard in stretch.guards.booleans:
         if not guard.enabled:
             message = f"The plan does not include {guard.key}."
             return Refusal("feature_disabled", f"billing:feature-disabled:{guard.key}", message, guard.key)
-    for metered in guards.metered:
+    for metered, window in stretch.lines:
         if not (metered.blocks or blocks_all):
             continue
-        window, limit = windows[metered.cadence], metered.limit
+        limit = metered.limit
         if limit is not None and not quotas.fits(taken=window.committed, quantity=quantity, limit=limit):
             reserved = f", {plain(window.reserved)} reserved" if window.reserved else ""
             asked = f"{plain(quantity)} more were asked for"
@@ -451,14 +458,12 @@ def _first_refusal(
     return None
 
 
-def _price(
-    guards: MeterGuards, windows: Mapping[Cadence, Window], quantity: Decimal
-) -> tuple[Decimal, Decimal, MeteredGuard | None]:
-    """Units over, credits due, and the one guard that prices them (a plan has at most one per meter)."""
-    priced = guards.priced
-    if priced is None:
+def _price(stretch: Stretch, quantity: Decimal) -> tuple[Decimal, Decimal, MeteredGuard | None]:
+    """Units over, credits due, and the guard that prices them."""
+    if stretch.priced is None:
         return ZERO, ZERO, None
+    priced, window = stretch.priced
     if priced.blocks:
         return ZERO, quotas.credits_for(quantity, priced.credits_per_unit), priced
-    inside, over = quotas.split(taken=windows[priced.cadence].committed, quantity=quantity, limit=priced.limit)
+    inside, over = quotas.split(taken=window.committed, quantity=quantity, limit=priced.limit)
     return over, quotas.credits_for(inside, priced.credits_per_unit), priced

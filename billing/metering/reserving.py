@@ -109,7 +109,7 @@ def reserve(
         if judged is not None:
             reservation = UsageReservation.objects.create(
                 organization=offer.organization,
-                subscription_id=judged.account.row.id,
+                subscription_id=judged.stretch.subscription.id,
                 meter_id=offer.meter,
                 quantity=offer.quantity,
                 quantity_max=most,
