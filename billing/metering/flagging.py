@@ -65,9 +65,7 @@ def payload_of(read_before: Iterable[Guardrail]) -> dict[str, Any] | None:
 def _read(item: Raised, path: str) -> Guardrail:
     document = {"code": item} if isinstance(item, str) else item
     try:
-        found = msgspec.convert(
-            document if isinstance(document, Mapping) else msgspec.to_builtins(document), Guardrail, strict=True
-        )
+        found = msgspec.convert(document if isinstance(document, Mapping) else msgspec.to_builtins(document), Guardrail)
     except (msgspec.ValidationError, TypeError) as error:
         raise GuardrailInvalid(f"{path}: {error}", field=path) from error
     code = guardrails.normalized(found.code)

@@ -78,7 +78,7 @@ def _is_json(value: Any, depth: int) -> bool:
     if depth > PAYLOAD_DEPTH_MAX:
         return False
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(key, depth) for key in value) and all(
+        return all(isinstance(key, str) and is_storable(key, len(key)) for key in value) and all(
             _is_json(item, depth + 1) for item in value.values()
         )
     return isinstance(value, list | tuple) and all(_is_json(item, depth + 1) for item in value)

@@ -29,7 +29,12 @@ class Figures(NamedTuple):
         return self.credits_due - self.credits_paid
 
     def less(self, other: Figures) -> Figures:
-        return Figures(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+        return Figures(
+            self.quantity - other.quantity,
+            self.overage - other.overage,
+            self.credits_due - other.credits_due,
+            self.credits_paid - other.credits_paid,
+        )
 
 
 NOTHING = Figures(ZERO, ZERO, ZERO, ZERO)

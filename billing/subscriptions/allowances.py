@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,12 +21,12 @@ def spans(period: Span, *, anchor_at: datetime, zone: ZoneInfo, every: str) -> l
     if every == "period":
         return [period]
     starts = [period.starts_at]
-    index = 0
+    index = 1
     while (at := boundary(anchor_at, zone=zone, interval=Interval.MONTH, index=index)) < period.ends_at:
         if at > period.starts_at:
             starts.append(at)
         index += 1
-    return [Span(start, end) for start, end in zip(starts, [*starts[1:], period.ends_at], strict=True)]
+    return [Span(start, end) for start, end in pairwise([*starts, period.ends_at])]
 
 
 def top_up(*, already: Decimal, allowance: Decimal, span: Span, at: datetime) -> Decimal:

@@ -449,3 +449,50 @@ def test_a_product_is_asked_for_by_its_own_meter() -> None:
     made.catalog = made.catalog._replace(product_of={"tokens": "other", "calls": "suite"})
     assert made.decide(offer()).status == "accepted"
     assert refusal_of(made.decide(offer(key="b", meter="calls"))) == MISSING
+
+
+def test_every_answer_names_its_offer() -> None:
+    made = decider(limit("5"), BooleanGuard("agents", True))
+    first = offer("5")
+    for asked, status in (
+        (first, "accepted"),
+        (first, "duplicate"),
+        (offer("4"), "conflict"),
+        (offer("1", key="b"), "refused"),
+        (offer("1", key="c", meter="unheard"), "refused"),
+        (offer("1", key="d", occurred_at=on(1, 1)), "refused"),
+    ):
+        outcome = made.decide(asked)
+        assert outcome.offer is asked
+        assert outcome.status == status
+    missing = decider(subscriptions=[])
+    assert missing.decide(first).offer is first
+    assert missing.reserve(first)[0].offer is first
+
+
+def test_every_event_has_an_id_of_its_own() -> None:
+    made = decider()
+    ids = [event_of(made.decide(offer(key=str(number)))).id for number in range(3)]
+    assert {each.version for each in ids} == {7}
+    assert len(set(ids)) == 3
+
+
+def test_what_was_accepted_is_known_by_its_source_and_key() -> None:
+    made = decider()
+    event = event_of(made.decide(offer("2", source="csv")))
+    ((name, known),) = made.books.known.items()
+    assert name == ("csv", "a")
+    assert (known.source, known.key, known.event) == ("csv", "a", event)
+    assert known.fingerprint == offer("2", source="csv").fingerprint().hex()
+
+
+def test_a_limit_beyond_which_units_are_sold_lets_the_next_one_say_no() -> None:
+    made = decider(over("1"), limit("5", key="hard"))
+    assert refusal_of(made.decide(offer("6"))).entitlement == "hard"
+    assert event_of(made.decide(offer("5"))).overage == 4
+
+
+def test_past_due_is_told_to_a_reservation_too() -> None:
+    made = decider(subscriptions=[subscription(status="past_due", past_due_at=on(3, 9))])
+    outcome, judged = made.reserve(offer())
+    assert (outcome.refusal, judged) == (past_due(), None)

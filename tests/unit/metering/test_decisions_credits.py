@@ -312,3 +312,25 @@ def test_a_reservation_is_judged_now_whatever_its_offer_names() -> None:
     made = decider(limit("10", cadence=Cadence.DAILY))
     judged = kept_for(made, offer("3", occurred_at=on(3, 2)))
     assert judged.stretch.windows[Cadence.DAILY].key.starts_at == on(3, 10)
+
+
+@pytest.mark.parametrize("made", [decider(limit("9")), decider(limit("9", credits_per_unit=Decimal(1)))])
+def test_figures_are_decimals_even_of_nothing(made: Decider) -> None:
+    outcome, judged = made.reserve(offer("1"))
+    if judged is not None:
+        assert {type(judged.over), type(judged.due)} == {Decimal}
+        event = event_of(made.decide(offer("1")))
+        assert {type(event.overage), type(event.credits_due), type(event.credits_paid)} == {Decimal}
+    assert {type(each.used) for each in outcome.guards} == {Decimal}
+    assert {type(each.reserved) for each in outcome.guards} == {Decimal}
+
+
+def test_nothing_is_low_unless_a_share_is_named() -> None:
+    some = subscription(grant("100"), filled=Decimal(100))
+    known = decider(limit(None, credits_per_unit=Decimal(1)), subscriptions=[some])
+    made = Decider(known.books, known.catalog, NOW)
+    for number, quantity in enumerate(("99", "0.5", "0.499999")):
+        made.decide(offer(quantity, key=str(number)))
+        assert made.crossings == []
+    made.decide(offer("0.000001", key="last"))
+    assert [each.topic for each in made.crossings] == ["credits.low", "credits.exhausted"]

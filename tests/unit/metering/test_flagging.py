@@ -1,5 +1,6 @@
 """What guardrails raised has one shape; anything else is refused by name."""
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -59,3 +60,29 @@ def test_any_other_shape_is_refused(raised: list[Any], field: str) -> None:
 
 def test_as_many_as_fit() -> None:
     assert len(flagging.flags_of(flagging.read([f"flag_{number}" for number in range(20)]))) == 20
+
+
+def test_any_mapping_will_do_and_what_was_built_unchecked_is_checked() -> None:
+    assert flagging.read([MappingProxyType({"code": "Drift"})]) == (Guardrail("drift"),)
+    for unsound in (Guardrail("a", detail="x" * 501), Guardrail(7)):  # type: ignore[arg-type]
+        with pytest.raises(GuardrailInvalid):
+            flagging.read([unsound])
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (["a"] * 21, "At most 20 guardrails fit an event."),
+        (["a", 7], "flags[1]: Expected `object`, got `int`"),
+        (["7up"], "flags[0].code: must be letters of a to z, digits and '_', with a letter first"),
+        ([{"code": "a", "detail": "\0"}], "flags[0].detail has a NUL or half a character"),
+    ],
+)
+def test_it_says_what_is_wrong_and_where(raised: list[Any], message: str) -> None:
+    with pytest.raises(GuardrailInvalid) as refused:
+        flagging.read(raised, path="flags")
+    assert refused.value.message == message
+
+
+def test_a_code_has_sixty_characters_at_most() -> None:
+    assert flagging.flags_of(flagging.read(["x" * 60])) == ("x" * 60,)

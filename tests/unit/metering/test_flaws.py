@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.metering.flaws import find_flaw, is_storable
+from billing.metering.flaws import OWN_SOURCES, find_claim, find_flaw, is_storable
 from billing.metering.offers import Offer
 from billing.models import Organization
 
@@ -21,6 +21,13 @@ def nested(depth: int) -> dict[str, Any]:
     inner: dict[str, Any] = {}
     for _ in range(depth - 1):
         inner = {"in": inner}
+    return inner
+
+
+def lists(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth - 1):
+        inner = [inner]
     return inner
 
 
@@ -38,6 +45,8 @@ def nested(depth: int) -> dict[str, Any]:
         {"payload": {"a": [1, -2.5, True, None, "text", {"b": []}]}},
         {"payload": {}},
         {"payload": nested(60)},
+        {"payload": {"a": lists(59)}},
+        {"payload": {"a": 2**1024 - 1, "b": 1 - 2**1024, "c": ("a", 1)}},
         {"occurred_at": AT.astimezone(timezone(timedelta(hours=-7)))},
         {"guardrail_flags": ("pii", "x" * 60)},
         {"service": "x" * 60},
@@ -83,7 +92,12 @@ def test_what_can_be_stored_is_taken(fields: dict[str, Any]) -> None:
         ("payload_invalid", {"payload": {"\ud800": 1}}),
         ("payload_invalid", {"payload": {"a": {1: 2}}}),
         ("payload_invalid", {"payload": {"a": 10**400}}),
-        ("payload_invalid", {"payload": nested(62)}),
+        ("payload_invalid", {"payload": nested(61)}),
+        ("payload_invalid", {"payload": {"a": lists(60)}}),
+        ("payload_invalid", {"payload": {"a": 2**1024}}),
+        ("payload_invalid", {"payload": {"a": -(2**1024)}}),
+        ("payload_invalid", {"payload": {"a": ["b", "\0"]}}),
+        ("payload_invalid", {"payload": {"\0": 1}}),
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_field(code: str, fields: dict[str, Any]) -> None:
@@ -124,3 +138,39 @@ def test_a_payload_without_a_flaw_has_one_fingerprint(payload: dict[str, Any]) -
     offer = replace(SOUND, payload=payload)
     if find_flaw(offer) is None:
         assert offer.fingerprint() == replace(SOUND, payload=dict(reversed(payload.items()))).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"key": ""}, "key must have 1 to 200 characters, without NUL or half a character."),
+        ({"source": ""}, "source must have 1 to 200 characters, without NUL or half a character."),
+        ({"guardrail_flags": ("",)}, "guardrail_flags must have 1 to 60 characters, without NUL or half a character."),
+        ({"meter": "\0"}, "No such event is declared."),
+        ({"service": "\0"}, "service has at most 60 characters, without NUL or half a character."),
+        ({"quantity": Decimal("NaN")}, "The quantity is not a finite number."),
+        ({"quantity": Decimal("0.0000001")}, "The quantity has more than 6 decimal places."),
+        ({"quantity": Decimal(0)}, "The quantity must be more than 0."),
+        ({"occurred_at": AT.replace(tzinfo=None)}, "occurred_at needs an offset."),
+        ({"payload": [1]}, "The payload must be a JSON object: text, finite numbers, true, false, null."),
+    ],
+)
+def test_a_refusal_says_why(fields: dict[str, Any], message: str) -> None:
+    flaw = find_flaw(replace(SOUND, **fields))
+    assert flaw is not None
+    assert flaw.message == message
+
+
+def test_what_is_our_own_comes_from_nowhere_else() -> None:
+    assert {"reservation", "guardrail"} == OWN_SOURCES
+    for source in OWN_SOURCES:
+        claim = find_claim(replace(SOUND, source=source))
+        assert claim == (
+            "source_invalid",
+            "billing:error:source-invalid",
+            f"The source {source!r} is our own.",
+            "",
+            0,
+            "",
+        )
+    assert find_claim(SOUND) is None

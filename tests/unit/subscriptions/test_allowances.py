@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +29,10 @@ def test_stretches_tile_their_period_even_one_cut_short(
     anchor_at: datetime, zone: ZoneInfo, interval: Interval, every: str, index: int, data: st.DataObject
 ) -> None:
     whole = period(anchor_at, zone=zone, interval=interval, index=index)
-    ends_at = whole.starts_at + timedelta(seconds=data.draw(st.integers(1, whole.seconds)))
+    # Small numbers are drawn most of all, so hours are asked for too, and the end itself.
+    hours = st.integers(1, whole.seconds // 3600).map(lambda number: number * 3600)
+    seconds = data.draw(st.just(whole.seconds) | hours | st.integers(1, whole.seconds))
+    ends_at = whole.starts_at + timedelta(seconds=seconds)
     cut = Span(whole.starts_at, ends_at)
     spans = allowances.spans(cut, anchor_at=anchor_at, zone=zone, every=every)
     assert (spans[0].starts_at, spans[-1].ends_at) == cut
@@ -38,6 +42,42 @@ def test_stretches_tile_their_period_even_one_cut_short(
         assert len(spans) == 1
     elif cut == whole:
         assert len(spans) == {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.YEAR: 12}[interval]
+
+
+def utc(month: int, day: int) -> datetime:
+    return datetime(2026, month, day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "starts"),
+    [
+        (utc(4, 30), [(1, 31), (2, 28), (3, 31)]),
+        (utc(4, 29), [(1, 31), (2, 28), (3, 31)]),
+        (utc(3, 31), [(1, 31), (2, 28)]),
+        (utc(3, 31) + timedelta(seconds=1), [(1, 31), (2, 28), (3, 31)]),
+        (utc(2, 1), [(1, 31)]),
+    ],
+)
+def test_months_of_a_quarter_count_from_the_anchor(ends_at: datetime, starts: list[tuple[int, int]]) -> None:
+    quarter = Span(utc(1, 31), ends_at)
+    # The anchor is of a quarter before.
+    anchor_at = datetime(2025, 10, 31, tzinfo=UTC)
+    spans = allowances.spans(quarter, anchor_at=anchor_at, zone=ZoneInfo("UTC"), every="month")
+    assert [span.starts_at for span in spans] == [utc(*start) for start in starts]
+    assert [span.ends_at for span in spans] == [*(span.starts_at for span in spans[1:]), ends_at]
+    assert allowances.spans(quarter, anchor_at=anchor_at, zone=ZoneInfo("UTC"), every="period") == [quarter]
+
+
+def test_an_allowance_of_one_second_is_earned_in_it() -> None:
+    second = Span(utc(3, 1), utc(3, 1) + timedelta(seconds=1))
+    one = Granted(second, Decimal(4), Decimal(4))
+    assert allowances.overdrawn([(one, second.starts_at)]) == 4
+    assert allowances.overdrawn([(one, second.ends_at)]) == 0
+
+
+def test_an_allowance_of_no_time_is_not_divided_by_it() -> None:
+    nothing = Span(utc(3, 1), utc(3, 1))
+    assert allowances.overdrawn([(Granted(nothing, Decimal(4), Decimal(3)), nothing.starts_at)]) == 3
 
 
 @given(st.lists(st.tuples(INSIDE, ALLOWANCES), min_size=1, max_size=10))

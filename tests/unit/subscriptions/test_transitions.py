@@ -37,4 +37,17 @@ def test_what_is_not_allowed_raises_and_what_is_does_not(before: str, after: str
     else:
         with pytest.raises(IllegalTransition) as caught:
             check(before, after)
+        assert caught.value.message == f"A subscription that is {before} cannot become {after}."
         assert caught.value.details == {"before": before, "after": after}
+
+
+def test_what_may_follow_what_is_this_and_nothing_else() -> None:
+    assert {before: sorted(after) for before, after in TRANSITIONS.items()} == {
+        "incomplete": ["active", "canceled", "expired"],
+        "trialing": ["active", "canceled", "expired"],
+        "active": ["canceled", "expired", "past_due", "paused"],
+        "past_due": ["active", "canceled", "expired"],
+        "paused": ["active", "canceled", "expired"],
+        "canceled": [],
+        "expired": [],
+    }
