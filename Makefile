@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
-.PHONY: run test browser pictures simulation model faults ordeal frontdoor corpus schemathesis planted dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
+.PHONY: run test browser pictures simulation model faults ordeal frontdoor corpus schemathesis planted coverage mutation dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
 
 venv: $(VENV)/.runtime
 venv-dev: $(VENV)/.dev
@@ -46,6 +46,15 @@ faults: venv-dev
 # Bugs planted on purpose, in rows and in code, and which proofs see each; ARGS="--only expiry" for some.
 planted: venv-dev
 	@$(BIN)/python -m tests.planted $(ARGS)
+
+# Every branch of the modules that decide about money, periods, quotas and statuses, by tests without a server.
+coverage: venv-dev
+	@$(BIN)/python -m tests.mutation.coverage
+
+# The same modules changed in every way that mutmut knows, and whether those tests notice; ARGS="--only
+# billing.invoicing" for some, ARGS="--processes 2" for two at a time.
+mutation: venv-dev
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 # Roles, a dump, a lost database, a restore and a silent doctor, on servers of its own: docs/operations.md.
 restore-drill: venv-dev
@@ -117,7 +126,7 @@ requirements: venv
 
 # The data folder stays: it is the customer's.
 clean:
-	@rm -rf $(VENV) staticfiles *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) staticfiles *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than every file that decides what is installed, so a second start installs nothing.
