@@ -35,6 +35,7 @@ from billing.kernel.periods import Span
 from billing.kernel.pricing import PricingModel
 
 ONE = Decimal(1)
+MINIMUM, DISCOUNT = Part(0, "minimum"), Part(0, "discount")
 # How many decimals of an amount are shown before its rounding; the amount itself is made from all of them.
 UNROUNDED_PLACES = 12
 
@@ -200,7 +201,7 @@ def _minimum_line(books: PeriodBooks, life: Life, gap: minimum.Gap) -> LineDraft
         meter=None,
         span=life.served,
         due=Due(
-            Part(0, "minimum"),
+            MINIMUM,
             quantity=ONE if gap.amount_minor > 0 else -ONE,
             rate=amount,
             per=ONE,
@@ -230,7 +231,7 @@ def _discounts(books: PeriodBooks, lines: Iterable[LineDraft]) -> Iterator[LineD
 
 
 def _discount_line(books: PeriodBooks, life: Life, discount: Discount, off: discounts.Off) -> LineDraft:
-    gives = off.amount_minor <= 0
+    gives = off.amount_minor < 0
     how = (
         f"{plain(discount.percent)} per cent off"
         if discount.percent is not None
@@ -244,7 +245,7 @@ def _discount_line(books: PeriodBooks, life: Life, discount: Discount, off: disc
         meter=None,
         span=life.served if life.served.seconds else life.service.span,
         due=Due(
-            Part(0, "discount"),
+            DISCOUNT,
             quantity=-ONE if gives else ONE,
             rate=money.to_major(abs(off.amount_minor), books.currency),
             per=ONE,

@@ -64,7 +64,7 @@ def credit(
 
 def _of_line(line: Creditable, amount_minor: int | None) -> Credited:
     amount = line.left_minor if amount_minor is None else amount_minor
-    if amount == 0 or (amount < 0) != (line.amount_minor < 0) or abs(amount) > abs(line.left_minor):
+    if amount * line.amount_minor <= 0 or abs(amount) > abs(line.left_minor):
         raise CreditExceedsLine(
             f"Line {line.position} has less than that left to credit.", position=line.position, field="lines"
         )

@@ -51,9 +51,8 @@ def _terms(books: PeriodBooks, life: Life, bearing: Sequence[BilledPart | LineDr
 
 
 def _share(discount: Discount, base_minor: int) -> int:
-    if base_minor <= 0:
-        return 0
+    whole_minor = max(0, base_minor)
     if discount.percent is None:
-        return min(discount.amount_minor or 0, base_minor)
-    share = EXACT.divide(EXACT.multiply(Decimal(base_minor), discount.percent), HUNDRED)
+        return min(discount.amount_minor or 0, whole_minor)
+    share = EXACT.divide(EXACT.multiply(Decimal(whole_minor), discount.percent), HUNDRED)
     return int(EXACT.to_integral_value(share))

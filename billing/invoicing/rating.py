@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from billing.invoicing.books import OveragePrice
 from billing.invoicing.errors import AmountOutOfBounds
 from billing.kernel import money
 from billing.kernel.decimals import EXACT, ZERO
@@ -19,6 +18,19 @@ from billing.kernel.errors import InvariantViolation
 from billing.kernel.pricing import PricingModel, Tier
 
 ONE = Decimal(1)
+
+
+class Priced(Protocol):
+    """What a model needs to know of a price."""
+
+    @property
+    def rate(self) -> Decimal | None: ...
+    @property
+    def per(self) -> Decimal: ...
+    @property
+    def model(self) -> PricingModel: ...
+    @property
+    def tiers(self) -> tuple[Tier, ...]: ...
 
 
 class Part(NamedTuple):
@@ -120,7 +132,7 @@ def _in_tier(number: int, tier: Tier, quantity: Decimal, per: Decimal) -> list[P
     return found
 
 
-def portions(price: OveragePrice, quantity: Decimal) -> tuple[Portion, ...]:
+def portions(price: Priced, quantity: Decimal) -> tuple[Portion, ...]:
     """What ``quantity`` units cost in all, by the price's model; nothing for no units.
 
     Fewer than none are units taken back before they are billed, where the invoice that billed them is void and not yet
@@ -136,13 +148,13 @@ def portions(price: OveragePrice, quantity: Decimal) -> tuple[Portion, ...]:
     if price.model == PricingModel.VOLUME:
         return volume(quantity, tiers=price.tiers, per=price.per)
     if price.rate is None:
-        raise InvariantViolation(f"the {price.model} price of {price.entitlement} has no rate")
+        raise InvariantViolation(f"a {price.model} price has no rate")
     if price.model == PricingModel.PACKAGE:
         return package(quantity, rate=price.rate, per=price.per)
     return linear(quantity, rate=price.rate, per=price.per)
 
 
-def due(price: OveragePrice, quantity: Decimal, *, billed: Mapping[Part, Billed], currency: str) -> tuple[Due, ...]:
+def due(price: Priced, quantity: Decimal, *, billed: Mapping[Part, Billed], currency: str) -> tuple[Due, ...]:
     """What ``quantity`` more units cost, given what other invoices billed of the same use: line by line, tier by tier.
 
     Each portion of the whole quantity is settled, and what was billed of it is taken off. A volume price may move to
@@ -175,7 +187,7 @@ def less(portion: Portion, billed: Billed, *, currency: str) -> Due:
     )
 
 
-def _rate_of(price: OveragePrice, part: Part) -> tuple[Decimal, Decimal]:
+def _rate_of(price: Priced, part: Part) -> tuple[Decimal, Decimal]:
     """The rate of a part that the whole quantity is not in any more."""
     if not part.tier:
         return price.rate or ZERO, price.per

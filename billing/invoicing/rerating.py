@@ -15,7 +15,6 @@ from fractions import Fraction
 
 from billing.catalog.compiled import CompiledPlan, MeteredGuard
 from billing.invoicing import rating
-from billing.invoicing.books import OveragePrice
 from billing.invoicing.errors import PriceMissing
 from billing.kernel import money
 from billing.kernel.decimals import EXACT, ZERO, quantize
@@ -132,13 +131,13 @@ def _judge(terms: Terms, meter: str, use: PeriodUse, share: Fraction) -> _Judged
     guards, total = terms.plan.guards(meter), use.totals[meter]
     refused_by, refused = max(_refusals(guards.booleans, guards.metered, meter, use, share), key=lambda each: each[1])
     priced = guards.priced
-    if priced is None:
-        return _Judged(meter, refused_by, refused, ZERO, ZERO, None)
-    beyond = ZERO if priced.blocks else _beyond(priced, use.in_windows(meter, priced.cadence), share)
-    # What a blocking limit keeps out would have come last, and so beyond the included amount.
+    # What a blocking limit keeps out would have come last, and so beyond the included amount: of a priced limit that
+    # blocks itself nothing is left.
+    beyond = ZERO if priced is None else _beyond(priced, use.in_windows(meter, priced.cadence), share)
     over = max(ZERO, beyond - refused)
     inside = max(ZERO, total - refused - over)
-    return _Judged(meter, refused_by, refused, over, EXACT.multiply(inside, priced.credits_per_unit), priced)
+    credits = ZERO if priced is None else EXACT.multiply(inside, priced.credits_per_unit)
+    return _Judged(meter, refused_by, refused, over, credits, priced)
 
 
 def _refusals(
@@ -176,12 +175,9 @@ def _overage_minor(terms: Terms, judged: _Judged) -> int:
             plan=_label(terms),
             meter=judged.meter,
         )
-    asked = OveragePrice(
-        guard.key, guard.limit or ZERO, guard.cadence.value, price.rate, price.per, price.model, price.tiers
-    )
     return sum(
         rating.bounded(money.to_minor(portion.amount, terms.currency), terms.currency)
-        for portion in rating.portions(asked, judged.over)
+        for portion in rating.portions(price, judged.over)
     )
 
 

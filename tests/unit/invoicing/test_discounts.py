@@ -8,6 +8,8 @@ import pytest
 
 from billing.invoicing.assembly import assemble, total_minor
 from billing.invoicing.books import BilledPart, Discount, Life, LineDraft, PeriodBooks
+from billing.invoicing.errors import AmountOutOfBounds
+from billing.kernel.money import AMOUNT_MAX_MINOR
 from billing.kernel.periods import Span
 from tests.unit.invoicing.test_assembly import CASES, PRO, TEAM, books, charge, day, month
 from tests.unit.invoicing.test_minimum import carried, on
@@ -206,3 +208,26 @@ def test_a_period_never_lived_in_bears_it_under_the_plan_that_it_gives_back() ->
 def test_a_part_that_was_lived_is_what_its_line_is_of() -> None:
     (line,) = off(made(coupon("10"), served=Span(day(4, 1), day(4, 16))))
     assert (line.starts_at, line.ends_at, line.amount_minor) == (day(4, 1), day(4, 16), -245)
+
+
+def test_one_minor_unit_is_the_least_there_is_to_take_off() -> None:
+    for fee, expected in ((0, []), (1, [-1])):
+        stretches = on((replace(TEAM, base_fee_minor=fee), day(1, 1), None))
+        for each in (coupon("100"), coupon(amount=1)):
+            assert amounts(off(books(discounts=(each,), stretches=stretches))) == expected
+
+
+def test_what_was_given_back_has_no_discount() -> None:
+    back = BilledPart(4, "overage", "team", 2, "cases", 0, Decimal(-30), -6000)
+    assert off(made(coupon("10"), billed=(back,))) == []
+
+
+def test_a_discount_beyond_what_an_invoice_may_carry_is_refused() -> None:
+    most = replace(TEAM, base_fee_minor=AMOUNT_MAX_MINOR)
+    change = day(4, 16)
+    stretches = on((most, day(1, 1), change), (most, change, None))
+    billed = BilledPart(4, "overage", "team", 2, "cases", 0, Decimal(1), 100)
+    assert amounts(off(books(discounts=(coupon("100"),), stretches=stretches))) == [-AMOUNT_MAX_MINOR]
+    with pytest.raises(AmountOutOfBounds) as caught:
+        assemble(books(discounts=(coupon("100"),), stretches=stretches, billed=(billed,)))
+    assert caught.value.message == "-90000000001.00 USD is more than one invoice may carry."

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing.invoicing import fees, rating
 from billing.invoicing.assembly import assemble
 from billing.invoicing.books import BilledFee, BilledPart, Life, LineDraft, PeriodBooks, PlanStretch, PlanTerms
 from billing.invoicing.errors import PriceMissing
@@ -257,3 +258,44 @@ def test_stretches_are_billed_in_order_of_time() -> None:
 def test_a_stretch_outside_of_the_period_costs_nothing() -> None:
     stretches = on((DEAR, day(1, 1), day(2, 1)), (ADVANCE, day(2, 1), day(5, 1)), (DEAR, day(5, 1), None))
     assert [line.plan_code for line in assemble(made(stretches=stretches))] == ["team"]
+
+
+def test_an_amount_that_was_billed_otherwise_is_set_right() -> None:
+    (line,) = base(assemble(made(fee_billed(4899))))
+    assert (line.amount_minor, line.quantity) == (1, 0)
+    assert line.description.startswith("Team, base fee, more time")
+    assert (line.details["seconds"], line.starts_at, line.ends_at) == ("0", day(4, 1), day(5, 1))
+
+
+def test_every_fee_is_of_the_base_and_says_the_time_that_it_is_of() -> None:
+    change = day(4, 11)
+    both = made(WHOLE, stretches=on((ADVANCE, day(1, 1), change), (DEAR, change, None)))
+    back, more = fees.fees(both, both.life, only_advance=False)
+    assert (back.span, back.said) == (Span(day(4, 1), day(5, 1)), Span(change, day(5, 1)))
+    assert (more.span, more.said) == (Span(change, day(5, 1)),) * 2
+    (nothing,) = fees.nothing_more(made(WHOLE))
+    assert (nothing.span, nothing.said) == (Span(day(4, 1), day(5, 1)),) * 2
+    assert {fee.due.part.charge for fee in (back, more)} == {"overage"}
+    assert nothing.due.part == (0, "base")
+    assert nothing.due.billed == rating.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_billable"),
+    [
+        ({}, True),
+        ({"is_trial": True}, False),
+        ({"served": Span(APRIL, APRIL)}, False),
+        ({"is_trial": True, "charges": (charge("1"),)}, True),
+        ({"is_trial": True, "charges": (charge("0", "1"),)}, True),
+        ({"is_trial": True, "charges": (charge("0", "0"),)}, False),
+        ({"is_trial": True, "ahead": life(5)}, True),
+        ({"is_trial": True, "ahead": life(5, on((TEAM, day(1, 1), None)))}, False),
+        ({"is_trial": True, "ahead": life(5, on((TEAM, day(1, 1), MAY), (DEAR, MAY, None)))}, True),
+        ({"is_trial": True, "billed": (WHOLE,)}, True),
+        ({"is_trial": True, "billed": (fee_billed(4900, ordinal=3),)}, False),
+        ({"is_trial": True, "billed": (replace(WHOLE, fee=None),)}, False),
+    ],
+)
+def test_which_periods_get_an_invoice(fields: dict[str, object], is_billable: bool) -> None:
+    assert books(stretches=ALONE, plans=PLANS, **fields).is_billable is is_billable

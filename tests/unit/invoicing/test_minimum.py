@@ -8,6 +8,8 @@ import pytest
 
 from billing.invoicing.assembly import assemble, total_minor
 from billing.invoicing.books import BilledPart, Life, LineDraft, PeriodBooks, PlanStretch
+from billing.invoicing.errors import AmountOutOfBounds
+from billing.kernel.money import AMOUNT_MAX_MINOR
 from billing.kernel.periods import Span
 from tests.unit.invoicing.test_assembly import CASES, PRO, TEAM, books, charge, day, month
 
@@ -167,3 +169,12 @@ def test_amounts_are_in_the_minor_unit_of_the_currency() -> None:
     for currency, amount, rate in (("JPY", 1100, Decimal(1100)), ("KWD", 1100, Decimal("1.1"))):
         (line,) = minimum_lines(books(stretches=ALONE, currency=currency))
         assert (line.amount_minor, line.rate) == (amount, rate)
+
+
+def test_a_minimum_beyond_what_an_invoice_may_carry_is_refused() -> None:
+    absurd = replace(PLAN, minimum_minor=AMOUNT_MAX_MINOR + 1, base_fee_minor=0)
+    with pytest.raises(AmountOutOfBounds) as caught:
+        minimum_lines(books(stretches=on((absurd, day(1, 1), None))))
+    assert caught.value.message == "90000000000.01 USD is more than one invoice may carry."
+    most = replace(absurd, minimum_minor=AMOUNT_MAX_MINOR)
+    assert minimum_lines(books(stretches=on((most, day(1, 1), None))))[0].amount_minor == AMOUNT_MAX_MINOR

@@ -307,4 +307,4 @@ def test_packages_are_counted_as_they_are_started() -> None:
 def test_a_price_without_a_rate_is_named() -> None:
     with pytest.raises(InvariantViolation) as caught:
         rating.portions(price(PricingModel.PACKAGE), Decimal(1))
-    assert str(caught.value) == "the package price of max_units has no rate"
+    assert str(caught.value) == "a package price has no rate"

@@ -238,3 +238,26 @@ def test_a_limit_of_a_calendar_window_is_not_shared_out() -> None:
 def test_a_meter_without_windows_of_a_cadence_has_nothing_beyond() -> None:
     daily = terms(guard("1", cadence=Cadence.DAILY))
     assert rated(daily, used("50")).overage == {}
+
+
+def test_credits_that_are_sold_come_before_those_that_block() -> None:
+    guards = {
+        "tokens": MeterGuards((), (guard("100", credits="1"),)),
+        "calls": MeterGuards((), (guard("100", credits="1", blocks=True),)),
+    }
+    plan = CompiledPlan(NOBODY, "team", 2, "platform", {"USD": D(10)}, guards, {}, {})
+    asked = Terms(plan, "USD", 0, 0, Interval.MONTH, D(1), Interval.MONTH)
+    found = rated(asked, PeriodUse({"tokens": D(5), "calls": D(3)}))
+    # Eight are needed and one is there: five are sold, and two more are not to be had.
+    assert (found.credits_due, found.use_minor, found.credits_refused) == (8, 5000, 2)
+
+
+def test_a_total_is_fee_use_and_what_is_missing_to_the_minimum() -> None:
+    found = rated(terms(guard("100"), minimum=2000), used("110"))
+    assert (found.base_minor, found.use_minor, found.minimum_minor, found.total_minor) == (1000, 500, 500, 2000)
+
+
+def test_figures_are_decimals_even_of_nothing() -> None:
+    found = rated(terms(), PeriodUse())
+    assert {type(found.credits_due), type(found.credits_refused)} == {Decimal}
+    assert (found.overage, found.refused) == ({}, {})

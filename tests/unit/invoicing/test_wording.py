@@ -52,6 +52,8 @@ def test_a_name_has_a_hundred_characters_at_most(length: int, said: str) -> None
 def test_a_tier_has_its_bounds() -> None:
     tiered = price(PricingModel.GRADUATED, TIERS)
     assert [wording.bounds(tiered, tier) for tier in (1, 2, 3)] == [("0", "1000"), ("1000", "5000"), ("5000", "")]
+    closed = price(PricingModel.GRADUATED, TIERS[:2])
+    assert [wording.bounds(closed, tier) for tier in (1, 2)] == [("0", "1000"), ("1000", "5000")]
 
 
 @pytest.mark.parametrize(
