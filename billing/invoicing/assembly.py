@@ -189,20 +189,21 @@ def _minimum(books: PeriodBooks, lines: Iterable[LineDraft]) -> Iterator[LineDra
 
 
 def _minimum_line(books: PeriodBooks, life: Life, gap: minimum.Gap) -> LineDraft:
+    gives_back = gap.amount_minor < 0
     amount = money.to_major(abs(gap.amount_minor), books.currency)
     asked = money.format_minor(gap.minimum_minor, books.currency)
     return _line(
         books,
         charge="minimum",
         what=f"{wording.short(gap.terms.name)}, minimum charge of {asked} {books.currency}"
-        + ("" if gap.amount_minor > 0 else ", given back")
+        + (", given back" if gives_back else "")
         + _late(books, life.service),
         terms=gap.terms,
         meter=None,
         span=life.served,
         due=Due(
             MINIMUM,
-            quantity=ONE if gap.amount_minor > 0 else -ONE,
+            quantity=-ONE if gives_back else ONE,
             rate=amount,
             per=ONE,
             amount_minor=rating.bounded(gap.amount_minor, books.currency),

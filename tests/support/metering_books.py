@@ -51,7 +51,8 @@ def limit(amount: str | None = "100", *, cadence: Cadence = Cadence.PERIOD, **fi
 
 def over(amount: str | None = "100", *, credits: str = "0", **fields: Any) -> MeteredGuard:
     """A limit beyond which units are sold."""
-    return limit(amount, **{"blocks": False, "credits_per_unit": Decimal(credits)} | fields)
+    told: dict[str, Any] = {"blocks": False, "credits_per_unit": Decimal(credits)} | fields
+    return limit(amount, **told)
 
 
 def plan(*metered: MeteredGuard, booleans: tuple[BooleanGuard, ...] = (), plan_id: UUID = PLAN) -> CompiledPlan:
@@ -163,7 +164,7 @@ def decider(
     return Decider(made, catalog, now, low_percent=low_percent)
 
 
-def flags(**rules: str) -> dict[str, dict[str, Rule]]:
+def flags(**rules: str) -> dict[str, Any]:
     """The guardrail rules of a guard, as its field."""
     return {"guardrails": {flag: Rule(rule) for flag, rule in rules.items()}}
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from billing.invoicing.assembly import assemble, total_minor
 from billing.invoicing.books import (
+    BilledPart,
     Charge,
     MeterLabel,
     OveragePrice,
@@ -22,6 +24,7 @@ from billing.invoicing.books import (
 from billing.invoicing.errors import AmountOutOfBounds, PriceMissing
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Span
+from billing.kernel.pricing import PricingModel, Tier
 
 ONE = Decimal(1)
 
@@ -162,6 +165,158 @@ def test_overage_lines_explain_their_amount() -> None:
         "per": "1000000",
         "unrounded": "1.529987",
     }
+
+
+TIERED = (
+    Tier(Decimal(1000), Decimal("0.50"), Decimal("1.00")),
+    Tier(None, Decimal("0.30")),
+)
+
+
+def priced(model: PricingModel, tiers: tuple[Tier, ...] = (), *, rate: str | None = None, per: str = "1") -> PlanTerms:
+    price = OveragePrice(
+        "max_cases", Decimal(10), "daily", None if rate is None else Decimal(rate), Decimal(per), model, tiers
+    )
+    return replace(TEAM, overage={"cases": price})
+
+
+def test_lines_of_tiers_explain_themselves() -> None:
+    terms = priced(PricingModel.GRADUATED, TIERED)
+    _, first, flat, second = assemble(books(charge("1200", meter=CASES, terms=terms)))
+    assert first.description == "Cases beyond the included 10, up to 1000, 1 Apr 2026 – 30 Apr 2026"
+    assert flat.description == "Cases beyond the included 10, flat fee for up to 1000, 1 Apr 2026 – 30 Apr 2026"
+    assert second.description == "Cases beyond the included 10, above 1000, 1 Apr 2026 – 30 Apr 2026"
+    said = {"entitlement": "max_cases", "included": "10", "cadence": "daily", "plan": "team v2", "model": "graduated"}
+    assert first.details == {
+        **said, "unit": "case", "tier": "1", "above": "0", "up_to": "1000",
+        "quantity": "1000", "rate": "0.5", "per": "1", "unrounded": "500",
+    }  # fmt: skip
+    assert flat.details == {
+        **said, "unit": "tier", "tier": "1", "above": "0", "up_to": "1000",
+        "quantity": "1", "rate": "1", "per": "1", "unrounded": "1",
+    }  # fmt: skip
+    assert second.details == {
+        **said, "unit": "case", "tier": "2", "above": "1000", "up_to": "",
+        "quantity": "200", "rate": "0.3", "per": "1", "unrounded": "60",
+    }  # fmt: skip
+    assert [(line.charge, line.amount_minor) for line in (first, flat, second)] == [
+        ("overage", 50000),
+        ("flat", 100),
+        ("overage", 6000),
+    ]
+
+
+def test_a_package_says_how_many_were_started_in_all() -> None:
+    terms = priced(PricingModel.PACKAGE, rate="2.00", per="25")
+    (line,) = assemble(books(charge("26", meter=CASES, terms=terms)))[1:]
+    assert (line.amount_minor, line.details["packages"], line.details["model"]) == (400, "2", "package")
+    assert "tier" not in line.details
+    assert line.description == "Cases beyond the included 10, in packages of 25, 1 Apr 2026 – 30 Apr 2026"
+    billed = BilledPart(4, "overage", "team", 2, "cases", 0, Decimal(26), 400)
+    (late,) = assemble(books(charge("30", meter=CASES, terms=terms), billed=(billed,)))[1:]
+    assert (late.quantity, late.amount_minor, late.details["packages"]) == (30, 200, "3")
+    assert (late.details["billed_quantity"], late.details["billed_amount"]) == ("26", "4.00")
+
+
+def carried(charge: str, quantity: str, amount: int, **fields: Any) -> BilledPart:
+    told: dict[str, Any] = {"ordinal": 4, "plan_code": "team", "plan_version": 2, "meter": "cases", "tier": 0} | fields
+    return BilledPart(charge=charge, quantity=Decimal(quantity), amount_minor=amount, **told)
+
+
+@pytest.mark.parametrize(
+    "other", [{"ordinal": 3}, {"plan_code": "pro"}, {"plan_version": 1}, {"meter": "tokens"}, {"meter": None}]
+)
+def test_only_what_was_billed_of_the_same_use_counts(other: dict[str, Any]) -> None:
+    half = carried("overage", "0.2", 40)
+    (line,) = assemble(books(charge("0.304", meter=CASES), billed=(half,)))[1:]
+    # 0.504 cases at two dollars are 1.008: 1.01, of which 0.40 were billed.
+    assert (line.quantity, line.amount_minor) == (Decimal("0.304"), 61)
+    (alone,) = assemble(books(charge("0.304", meter=CASES), billed=(replace(half, **other),)))[1:]
+    assert (alone.amount_minor, alone.details.get("billed_amount")) == (61, None)
+    (more,) = assemble(books(charge("0.303", meter=CASES), billed=(replace(half, **other),)))[1:]
+    assert more.amount_minor == 61
+
+
+def test_what_other_invoices_of_the_period_carry_of_its_use_is_taken_off() -> None:
+    here = carried("overage", "3", 600, quantity_here=Decimal(2))
+    (line,) = assemble(books(charge("5", meter=CASES), billed=(here,)))[1:]
+    # Five were used, two of them billed to this period already, and one to another.
+    assert (line.quantity, line.amount_minor) == (3, 600)
+    assert assemble(books(charge("2", meter=CASES), billed=(here,)))[1:] == ()
+    terms = priced(PricingModel.GRADUATED, TIERED)
+    tiers = [
+        carried("overage", "1000", 50000, tier=1, quantity_here=Decimal(1000)),
+        carried("flat", "1", 100, tier=1, quantity_here=Decimal(1)),
+        carried("overage", "100", 3000, tier=2, quantity_here=Decimal(100)),
+    ]
+    (line,) = assemble(books(charge("1105", meter=CASES, terms=terms), billed=tuple(tiers)))[1:]
+    assert (line.quantity, line.amount_minor, line.details["tier"]) == (5, 150, "2")
+
+
+def test_what_a_credit_note_took_back_of_use_is_not_given_back_again() -> None:
+    billed = carried("overage", "5", 1000, credited_minor=300)
+    (line,) = assemble(books(charge("-5", meter=CASES), billed=(billed,)))[1:]
+    assert (line.quantity, line.amount_minor) == (-5, -700)
+    credits = carried("credits", "5", 5000, meter=None, credited_minor=1000)
+    (line,) = assemble(books(charge("0", "-5"), billed=(credits,)))[1:]
+    assert (line.quantity, line.amount_minor) == (-5, -4000)
+
+
+def test_a_flat_fee_that_was_billed_is_not_asked_again() -> None:
+    terms = priced(PricingModel.GRADUATED, TIERED)
+    billed = (carried("overage", "10", 500, tier=1), carried("flat", "1", 100, tier=1))
+    (line,) = assemble(books(charge("10", meter=CASES, terms=terms), billed=billed))[1:]
+    assert (line.charge, line.quantity, line.amount_minor) == ("overage", 10, 500)
+
+
+def test_credits_are_priced_over_all_invoices_of_their_period() -> None:
+    cheap = replace(TEAM, credit_rate=Decimal("0.004"))
+    used = charge("0", "2", terms=cheap)
+    (line,) = assemble(books(used, billed=(carried("credits", "1", 0, meter=None),)))[1:]
+    # Three credits are 0.012, a cent; one alone was nothing.
+    assert (line.quantity, line.amount_minor, line.description) == (
+        2,
+        1,
+        "Team, credits beyond the granted ones, 1 Apr 2026 – 30 Apr 2026",
+    )
+    assert line.details == {
+        "unit": "credit",
+        "plan": "team v2",
+        "quantity": "2",
+        "rate": "0.004",
+        "per": "1",
+        "unrounded": "0.012",
+        "billed_quantity": "1",
+        "billed_amount": "0.00",
+    }
+    here = carried("credits", "1", 0, meter=None, quantity_here=Decimal(2))
+    assert assemble(books(used, billed=(here,)))[1:] == ()
+    for other in ({"ordinal": 3}, {"plan_code": "pro"}, {"plan_version": 1}, {"charge": "overage"}):
+        (alone,) = assemble(books(used, billed=(replace(here, **other),)))[1:]  # type: ignore[arg-type]
+        assert (alone.quantity, alone.amount_minor) == (2, 1)
+        assert "billed_amount" not in alone.details
+
+
+def test_late_credits_say_so() -> None:
+    (line,) = assemble(books(charge("0", "1", service=month(3))))[1:]
+    assert line.description == "Team, credits beyond the granted ones, reported late, 1 Mar 2026 – 31 Mar 2026"
+
+
+def test_use_without_a_price_is_named() -> None:
+    with pytest.raises(PriceMissing) as caught:
+        assemble(books(charge("1", meter=MeterLabel("calls", "Calls", "call"))))
+    assert caught.value.message == "Plan team v2 has no price in USD for calls beyond its limit."
+    assert caught.value.details == {"plan": "team v2", "meter": "calls"}
+    with pytest.raises(PriceMissing) as caught:
+        assemble(books(charge("0", "1", terms=replace(TEAM, credit_rate=None))))
+    assert caught.value.message == "Plan team v2 has no price for a credit in USD."
+    assert caught.value.details == {"plan": "team v2"}
+
+
+def test_a_quotient_that_never_ends_is_shown_to_twelve_places() -> None:
+    third = replace(TEAM, overage={"cases": replace(TEAM.overage["cases"], rate=Decimal(1), per=Decimal(3))})
+    line = assemble(books(charge("1", meter=CASES, terms=third)))[1]
+    assert line.details["unrounded"] == "0.333333333333"
 
 
 def test_use_within_the_limit_has_no_line() -> None:

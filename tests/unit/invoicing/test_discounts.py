@@ -139,7 +139,7 @@ def test_parts_of_a_period_come_to_the_share_of_the_whole() -> None:
     in_march = [line for line in second if line.starts_at < day(4, 1)]
     assert amounts(in_march) == [5]
     parts = carried([*first, *in_march], 3)
-    summed = {}
+    summed: dict[str, BilledPart] = {}
     for part in parts:
         before = summed.get(part.charge)
         summed[part.charge] = (

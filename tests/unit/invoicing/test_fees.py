@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -297,5 +298,5 @@ def test_every_fee_is_of_the_base_and_says_the_time_that_it_is_of() -> None:
         ({"is_trial": True, "billed": (replace(WHOLE, fee=None),)}, False),
     ],
 )
-def test_which_periods_get_an_invoice(fields: dict[str, object], is_billable: bool) -> None:
+def test_which_periods_get_an_invoice(fields: dict[str, Any], is_billable: bool) -> None:
     assert books(stretches=ALONE, plans=PLANS, **fields).is_billable is is_billable

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from billing.catalog.compiled import BooleanGuard
+from billing.catalog.compiled import BooleanGuard, CompiledPlan
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.periods import Cadence
 from billing.metering.decisions import Decider, RenewalDue, past_due
@@ -90,7 +90,8 @@ def test_the_answer_tells_every_guard_as_it_stands_after_it() -> None:
         holds=[hold("4")],
     )
     boolean, daily, monthly = made.decide(offer("3")).guards
-    assert boolean == ("agents", False, True, None, 0, 0, "", None, None)
+    none = Decimal(0)
+    assert boolean == ("agents", False, True, None, none, none, "", None, None)
     assert daily == ("max_daily", True, True, 100, 10, 4, "daily", on(3, 10), on(3, 11))
     assert monthly == ("max_monthly", True, True, None, 3, 4, "monthly", on(3, 1), on(4, 1))
     assert (boolean.remaining, daily.remaining, monthly.remaining) == (None, 86, None)
@@ -255,8 +256,12 @@ def test_the_plan_of_the_time_of_use_decides() -> None:
 def test_the_plan_is_asked_for_by_its_content_too() -> None:
     asked = []
     made = decider()
-    found = made.catalog.plan
-    made.catalog = made.catalog._replace(plan=lambda *names: (asked.append(names), found(*names))[1])
+
+    def look_up(plan_id: UUID, digest: str) -> CompiledPlan:
+        asked.append((plan_id, digest))
+        return plan()
+
+    made.catalog = made.catalog._replace(plan=look_up)
     made.decide(offer())
     assert asked == [(PLAN, "digest")]
 
