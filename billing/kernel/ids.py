@@ -8,15 +8,30 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from uuid import UUID
+
+_RANDOM_BYTES = 10
+# Of the 80 bits behind the time, those that are free, and version 7 and the variant in the others.
+_FIXED = 0x7 << 76 | 0x2 << 62
+_FREE = (1 << 80) - 1 & ~(0xF << 76 | 0x3 << 62)
 
 
 def new_id() -> UUID:
     """Return a version 7 UUID for this millisecond of the real clock."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    return _id(os.urandom(_RANDOM_BYTES))
+
+
+def new_ids(about: int) -> Iterator[UUID]:
+    """As ``new_id`` any number of times; ``about`` so many cost less than one by one."""
+    while True:
+        random = os.urandom(_RANDOM_BYTES * about)
+        for start in range(0, len(random), _RANDOM_BYTES):
+            yield _id(random[start : start + _RANDOM_BYTES])
+
+
+def _id(random: bytes) -> UUID:
+    return UUID(int=time.time_ns() // 1_000_000 << 80 | int.from_bytes(random, "big") & _FREE | _FIXED)
 
 
 def parse_uuid(text: str) -> UUID | None:

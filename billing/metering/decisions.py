@@ -14,7 +14,7 @@ from billing.credits.allocation import Share, allocate
 from billing.kernel.decimals import STORED_MAX, ZERO, plain
 from billing.kernel.errors import InvariantViolation
 from billing.kernel.guardrails import Rule
-from billing.kernel.ids import new_id
+from billing.kernel.ids import new_ids
 from billing.kernel.periods import Cadence, Span, calendar_window
 from billing.metering import quotas
 from billing.metering.books import (
@@ -144,14 +144,15 @@ class Held(NamedTuple):
 
 
 class Decider:
-    """Decides a list of offers of one organization, keeping the running state between them."""
+    """Decides a list of ``about`` so many offers of one organization, keeping the running state between them."""
 
-    def __init__(self, books: Books, catalog: Catalog, now: datetime, *, low_percent: int = 0) -> None:
+    def __init__(self, books: Books, catalog: Catalog, now: datetime, *, low_percent: int = 0, about: int = 1) -> None:
         self.books = books
         self.catalog = catalog
         self.now = now
         self.low_percent = low_percent
         self.zone = ZoneInfo(books.row.zone)
+        self._ids = new_ids(about)
         self.accepted: list[Accepted] = []
         self.held: list[Held] = []
         self.crossings: list[Crossing | CreditCrossing] = []
@@ -324,7 +325,7 @@ class Decider:
         if is_held:
             judged = judged._replace(shares=[], over=ZERO, due=ZERO, paid=ZERO)
         event = EventView(
-            id=new_id(),
+            id=next(self._ids),
             subscription_id=stretch.subscription.id,
             plan_id=terms.span.plan_id,
             period_id=terms.period.id,

@@ -40,6 +40,7 @@ def open_books(
             Catalog(books[key].row.products, catalog_queries.compiled_plan),
             clocks[key].now,
             low_percent=low_percent,
+            about=len(offers_of[key]),
         )
         for key in offers_of
     }

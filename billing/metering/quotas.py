@@ -46,7 +46,8 @@ THRESHOLDS = (80, 100)
 
 def crossed(*, before: Decimal, after: Decimal, limit: Decimal | None) -> list[int]:
     """Thresholds that this step reached for the first time; ``before`` is the most that the window ever held."""
-    if not limit or after * 100 < limit * THRESHOLDS[0]:
+    # Most use is far below its limit, or far above.
+    if not limit or before >= limit or after * 100 < limit * THRESHOLDS[0]:
         return []
     return [percent for percent in THRESHOLDS if before * 100 < limit * percent <= after * 100]
 

@@ -21,7 +21,7 @@ from psycopg.errors import DivisionByZero
 from billing.infra import locks, statements
 from billing.kernel.decimals import plain
 from billing.kernel.errors import InvariantViolation
-from billing.kernel.ids import new_id
+from billing.kernel.ids import new_id, new_ids
 from billing.kernel.periods import Cadence, calendar_window
 from billing.metering import writing_one
 from billing.metering.books import Books, BooksRow
@@ -350,8 +350,18 @@ def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str
                 "told": account.told,
             }
         )
-        for debit in account.debits:
+        for debit, debit_id in zip(account.debits, new_ids(len(account.debits) or 1), strict=False):
             document["debits"].append(
-                {**debit._asdict(), "id": new_id(), "organization_id": organization_id, "booked_at": decider.now}
+                {
+                    "id": debit_id,
+                    "organization_id": organization_id,
+                    "subscription_id": debit.subscription_id,
+                    "sequence": debit.sequence,
+                    "credits": debit.credits,
+                    "balance_after": debit.balance_after,
+                    "grant_id": debit.grant_id,
+                    "event_id": debit.event_id,
+                    "booked_at": decider.now,
+                }
             )
         document["grants"].extend({"id": grant_id, "credits": credits} for grant_id, credits in account.drained())

@@ -1,11 +1,12 @@
 """Identifiers: version 7 UUIDs of the millisecond they were made in, and one spelling of each."""
 
 import time
+from itertools import islice
 from uuid import RFC_4122, UUID, uuid4
 
 import pytest
 
-from billing.kernel.ids import new_id, parse_uuid
+from billing.kernel.ids import new_id, new_ids, parse_uuid
 
 KNOWN = UUID("019b76da-a800-7c4e-8f00-aabbccddeeff")
 
@@ -36,6 +37,14 @@ def test_all_other_bits_are_drawn() -> None:
 
 def test_no_two_are_alike() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+def test_many_are_as_one_by_one_and_go_on_beyond_what_was_said() -> None:
+    before = time.time_ns() // 1_000_000
+    made = list(islice(new_ids(7), 100))
+    assert len(set(made)) == 100
+    assert {(each.version, each.variant) for each in made} == {(7, RFC_4122)}
+    assert all(before <= millisecond_of(each) <= time.time_ns() // 1_000_000 for each in made)
 
 
 @pytest.mark.parametrize("spelled", [str(KNOWN), str(KNOWN).upper(), str(uuid4())])
