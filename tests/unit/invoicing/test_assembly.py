@@ -292,7 +292,7 @@ def test_credits_are_priced_over_all_invoices_of_their_period() -> None:
     here = carried("credits", "1", 0, meter=None, quantity_here=Decimal(2))
     assert assemble(books(used, billed=(here,)))[1:] == ()
     for other in ({"ordinal": 3}, {"plan_code": "pro"}, {"plan_version": 1}, {"charge": "overage"}):
-        (alone,) = assemble(books(used, billed=(replace(here, **other),)))[1:]  # type: ignore[arg-type]
+        (alone,) = assemble(books(used, billed=(replace(here, **other),)))[1:]
         assert (alone.quantity, alone.amount_minor) == (2, 1)
         assert "billed_amount" not in alone.details
 

@@ -90,8 +90,7 @@ def test_the_answer_tells_every_guard_as_it_stands_after_it() -> None:
         holds=[hold("4")],
     )
     boolean, daily, monthly = made.decide(offer("3")).guards
-    none = Decimal(0)
-    assert boolean == ("agents", False, True, None, none, none, "", None, None)
+    assert list(boolean) == ["agents", False, True, None, 0, 0, "", None, None]
     assert daily == ("max_daily", True, True, 100, 10, 4, "daily", on(3, 10), on(3, 11))
     assert monthly == ("max_monthly", True, True, None, 3, 4, "monthly", on(3, 1), on(4, 1))
     assert (boolean.remaining, daily.remaining, monthly.remaining) == (None, 86, None)
