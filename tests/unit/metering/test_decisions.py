@@ -89,11 +89,13 @@ def test_the_answer_tells_every_guard_as_it_stands_after_it() -> None:
         windows=[window("7", cadence=Cadence.DAILY, starts_at=on(3, 10))],
         holds=[hold("4")],
     )
-    boolean, daily, monthly = made.decide(offer("3")).guards
-    assert list(boolean) == ["agents", False, True, None, 0, 0, "", None, None]
-    assert daily == ("max_daily", True, True, 100, 10, 4, "daily", on(3, 10), on(3, 11))
-    assert monthly == ("max_monthly", True, True, None, 3, 4, "monthly", on(3, 1), on(4, 1))
-    assert (boolean.remaining, daily.remaining, monthly.remaining) == (None, 86, None)
+    guards = made.decide(offer("3")).guards
+    assert [list(guard) for guard in guards] == [
+        ["agents", False, True, None, 0, 0, "", None, None],
+        ["max_daily", True, True, 100, 10, 4, "daily", on(3, 10), on(3, 11)],
+        ["max_monthly", True, True, None, 3, 4, "monthly", on(3, 1), on(4, 1)],
+    ]
+    assert [guard.remaining for guard in guards] == [None, 86, None]
 
 
 def test_where_nobody_reads_the_guards_they_are_not_told() -> None:
