@@ -80,6 +80,8 @@ def test_each_refusal_names_what_is_wrong() -> None:
         credit(told, left_minor=5000, wanted={4: 101})
     assert less.value.message == "Line 4 has less than that left to credit."
     assert less.value.details == {"position": 4, "field": "lines"}
+    with pytest.raises(CreditExceedsLine):
+        credit(told, left_minor=5000, wanted={2: None})
     with pytest.raises(NothingToCredit) as nothing:
         credit([], left_minor=5000)
     assert nothing.value.message == "These lines come to nothing that could be credited."

@@ -163,6 +163,9 @@ def test_a_discount_that_has_become_smaller_is_taken_back() -> None:
     assert (line.amount_minor, line.quantity, line.rate) == (410, 1, Decimal("4.1"))
     assert line.description == "Spring, 10 per cent off, taken back, 1 Apr 2026 – 30 Apr 2026"
     assert line.details["unrounded"] == "4.1"
+    (least,) = off(made(coupon("10"), billed=(billed[0], replace(billed[1], amount_minor=-591))))
+    assert (least.amount_minor, least.quantity) == (1, 1)
+    assert ", taken back" in least.description
 
 
 def test_what_other_periods_come_to_is_theirs() -> None:

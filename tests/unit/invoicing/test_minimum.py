@@ -44,7 +44,7 @@ ALONE = on((PLAN, day(1, 1), None))
 )
 def test_fees_and_use_are_brought_up_to_the_minimum(overage: str, deficit: str, missing: int) -> None:
     made = books(charge(overage, deficit, meter=CASES, terms=PLAN), stretches=ALONE)
-    assert [line.amount_minor for line in minimum_lines(made)] == ([missing] if missing else [])
+    assert [(line.amount_minor, line.quantity) for line in minimum_lines(made)] == ([(missing, 1)] if missing else [])
     assert total_minor(assemble(made), "USD") >= 6000
 
 
