@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from django.db import connection, models
 
 from billing.models import (
+    AuditEntry,
     CreditEntry,
     CreditGrant,
     MarketplaceSubscription,
@@ -35,6 +36,7 @@ TABLES: tuple[type[models.Model], ...] = (
     UsageWindow,
     UsageCharge,
     CreditEntry,
+    AuditEntry,
 )
 
 
@@ -62,7 +64,10 @@ def _value(field: models.Field[object, object]) -> str:
     column = f'original."{field.column}"'
     if field.model is Organization and field.name in ("slug", "name"):
         return f"{column} || '-' || n"
-    is_identity = field.primary_key or (field.is_relation and _is_copied(field))
+    if field.model is AuditEntry and field.name == "object_id":
+        return f"md5({column} || ' ' || n)::uuid::text"
+    is_own = field.model is AuditEntry and field.name == "organization_id"
+    is_identity = field.primary_key or is_own or (field.is_relation and _is_copied(field))
     return f"md5({column}::text || ' ' || n)::uuid" if is_identity else column
 
 

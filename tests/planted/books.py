@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from billing.accounts import actors
+from billing.accounts import operations as accounts
 from billing.credits import sealing
 from billing.invoicing import operations as invoicing_operations
 from billing.kernel.ids import new_id
@@ -168,6 +169,10 @@ def make_rich_books() -> Books:
         if key == "r1":
             reserving.settle(reservation=reserved, quantity=Decimal(2), now=now)
     buy(subscription, now)
+    for name in ("kept", "left"):
+        key, _ = accounts.create_key(organization=organization, name=name, scopes=["read"], actor=OPERATOR)
+        if name == "left":
+            accounts.revoke_key(key=key, actor=OPERATOR, now=now)
     give(subscription, 3, now)
     spare = CreditGrant.objects.filter(account__subscription=subscription).latest("created_at", "id")
     voiding.void(grant=spare, actor=OPERATOR, reason="given twice", now=now)

@@ -13,6 +13,20 @@ BUGS_OF_KEEPING = (
         column="object_id",
     ),
     bug(
+        "a subscription that nobody made",
+        AUDIT,
+        f"""DELETE FROM {AUDIT} WHERE {one(AUDIT, "act = 'subscription.created'")} RETURNING object_id""",
+        "mutations-are-audited-once",
+        column="object_id",
+    ),
+    bug(
+        "a key revoked behind everybody",
+        "api_keys",
+        f"""UPDATE api_keys SET revoked_at = now() WHERE {one("api_keys", "revoked_at IS NULL")} RETURNING id""",
+        "mutations-are-audited-once",
+        column="object_id",
+    ),
+    bug(
         "a payment audited twice",
         AUDIT,
         f"INSERT INTO {AUDIT} SELECT gen_random_uuid(), organization_id, actor, act, object_type, object_id, reason,"

@@ -62,6 +62,20 @@ _DONE = """
     UNION ALL
     SELECT 'credits.void', credit.id::text, '', credit.organization_id
     FROM marketplace_credit_grants AS credit WHERE :of(credit) AND credit.voided_at IS NOT NULL AND :turn(credit.id)
+    UNION ALL
+    SELECT CASE entry.kind WHEN 'payout' THEN 'balance.pay_out' ELSE 'balance.receive' END,
+        entry.organization_id::text, entry.reference, entry.organization_id
+    FROM billing_balance_entries AS entry
+    WHERE :of(entry) AND entry.payment_id IS NULL AND :turn(entry.organization_id)
+    UNION ALL
+    SELECT 'subscription.created', subscription.id::text, '', subscription.organization_id
+    FROM organization_subscriptions AS subscription WHERE :of(subscription) AND :turn(subscription.id)
+    UNION ALL
+    SELECT 'key.create', own.id::text, '', own.organization_id
+    FROM api_keys AS own WHERE :of(own) AND :turn(own.id)
+    UNION ALL
+    SELECT 'key.revoke', own.id::text, '', own.organization_id
+    FROM api_keys AS own WHERE :of(own) AND own.revoked_at IS NOT NULL AND :turn(own.id)
 """
 _TOLD = """
     SELECT entry.act, entry.object_id, CASE entry.act
@@ -69,19 +83,22 @@ _TOLD = """
         WHEN 'invoice.pay' THEN (entry.details ->> 'provider') || ' ' || (entry.details ->> 'reference')
         WHEN 'invoice.refund' THEN (entry.details ->> 'provider') || ' ' || (entry.details ->> 'reference')
         WHEN 'usage.reverse' THEN entry.details ->> 'reversal_id'
+        WHEN 'balance.pay_out' THEN entry.details ->> 'reference'
+        WHEN 'balance.receive' THEN entry.details ->> 'reference'
         ELSE '' END AS part, entry.organization_id
     FROM billing_audit_log AS entry
     WHERE :of(entry) AND :turn(entry.object_id) AND entry.act IN (
         'invoice.issue', 'invoice.void', 'invoice.credit', 'invoice.pay', 'invoice.refund', 'usage.reverse',
-        'guardrail.clear', 'credits.approve', 'credits.reject', 'credits.void')
+        'guardrail.clear', 'credits.approve', 'credits.reject', 'credits.void', 'balance.pay_out', 'balance.receive',
+        'subscription.created', 'key.create', 'key.revoke')
 """
 
 UPKEEP = (
     Invariant(
         name="mutations-are-audited-once",
         sentence=(
-            "Whatever was issued, voided, credited, paid, refunded, reversed, cleared, approved or rejected is in the "
-            "audit log, once, and nothing is there that did not happen."
+            "Whatever was subscribed, issued, voided, credited, paid, received, refunded, reversed, cleared, approved "
+            "or rejected, and each key made and revoked, is in the audit log, once, and nothing that did not happen."
         ),
         hint="An operation was walked around, or the log was changed behind its trigger: find out which first.",
         sql=f"""
