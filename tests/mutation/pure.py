@@ -31,6 +31,4 @@ def environment() -> Mapping[str, str]:
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "PYTHONHASHSEED": "0",
-        # Whoever reads the clocks of the machine instead of the organization's is found.
-        "TZ": "Pacific/Kiritimati",
     }

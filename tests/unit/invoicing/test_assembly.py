@@ -85,7 +85,16 @@ def test_a_whole_period_costs_the_whole_fee_in_one_line() -> None:
     (line,) = assemble(books())
     assert (line.charge, line.amount_minor, line.quantity, line.per) == ("base", 4900, ONE, ONE)
     assert line.description == "Team, base fee, 1 Apr 2026 – 30 Apr 2026"
-    assert line.details["seconds"] == line.details["of_seconds"] == str(30 * 86400)
+    assert line.details == {
+        "unit": "period",
+        "seconds": str(30 * 86400),
+        "of_seconds": str(30 * 86400),
+        "plan": "team v2",
+        "quantity": "1",
+        "rate": "49",
+        "per": "1",
+        "unrounded": "49",
+    }
 
 
 def test_a_plan_change_shares_the_period_out_to_the_second() -> None:
