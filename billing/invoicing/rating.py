@@ -96,11 +96,10 @@ def package(quantity: Decimal, *, rate: Decimal, per: Decimal) -> tuple[Portion,
 
 
 def packages(quantity: Decimal, *, per: Decimal) -> Decimal:
-    """How many packages of ``per`` units are started by ``quantity``."""
-    if quantity <= ZERO:
-        return ZERO
-    whole = EXACT.divide_int(quantity, per)
-    return EXACT.add(whole, ONE) if EXACT.remainder(quantity, per) else whole
+    """How many packages of ``per`` units are started by ``quantity``; by less than nothing, none."""
+    units = max(ZERO, quantity)
+    whole = EXACT.divide_int(units, per)
+    return EXACT.add(whole, ONE) if EXACT.remainder(units, per) else whole
 
 
 def graduated(quantity: Decimal, *, tiers: Sequence[Tier], per: Decimal) -> tuple[Portion, ...]:

@@ -308,3 +308,15 @@ def test_a_price_without_a_rate_is_named() -> None:
     with pytest.raises(InvariantViolation) as caught:
         rating.portions(price(PricingModel.PACKAGE), Decimal(1))
     assert str(caught.value) == "a package price has no rate"
+
+
+def test_what_is_given_back_of_a_tier_is_its_units_and_then_its_flat_fee() -> None:
+    graduated = price(PricingModel.GRADUATED, tiers=WITH_FLATS)
+    billed = {
+        Part(2, "flat"): Billed(Decimal(1), 2500),
+        Part(1, "flat"): Billed(Decimal(1), 100),
+        Part(2, "overage"): Billed(Decimal(100), 0),
+        Part(1, "overage"): Billed(Decimal(1000), 50000),
+    }
+    back = rating.due(graduated, Decimal(-1100), billed=billed, currency="USD")
+    assert [due.part for due in back] == [(1, "overage"), (1, "flat"), (2, "overage"), (2, "flat")]
