@@ -314,8 +314,9 @@ def test_a_reservation_is_judged_now_whatever_its_offer_names() -> None:
     assert judged.stretch.windows[Cadence.DAILY].key.starts_at == on(3, 10)
 
 
-@pytest.mark.parametrize("made", [decider(limit("9")), decider(limit("9", credits_per_unit=Decimal(1)))])
-def test_figures_are_decimals_even_of_nothing(made: Decider) -> None:
+@pytest.mark.parametrize("credits", ["0", "1"])
+def test_figures_are_decimals_even_of_nothing(credits: str) -> None:
+    made = decider(limit("9", credits_per_unit=Decimal(credits)))
     outcome, judged = made.reserve(offer("1"))
     if judged is not None:
         assert {type(judged.over), type(judged.due)} == {Decimal}
