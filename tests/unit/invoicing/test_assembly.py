@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,8 @@ from billing.invoicing.assembly import assemble, total_minor
 from billing.invoicing.books import (
     BilledPart,
     Charge,
+    Discount,
+    Life,
     MeterLabel,
     OveragePrice,
     PeriodBooks,
@@ -83,6 +85,7 @@ def charge(
 
 def test_a_whole_period_costs_the_whole_fee_in_one_line() -> None:
     (line,) = assemble(books())
+    assert (line.plan_id, line.plan_code, line.plan_version, line.meter_id) == (TEAM.id, "team", 2, None)
     assert (line.charge, line.amount_minor, line.quantity, line.per) == ("base", 4900, ONE, ONE)
     assert line.description == "Team, base fee, 1 Apr 2026 – 30 Apr 2026"
     assert line.details == {
@@ -401,3 +404,29 @@ def test_long_names_fit_the_line() -> None:
     )
     assert len(lines) == 3
     assert all(len(line.description) <= 300 for line in lines)
+
+
+def test_of_plans_that_need_no_credits_nothing_is_said_and_of_the_others_it_is() -> None:
+    lines = assemble(books(charge("0", "0", terms=PRO), charge("0", "1"), charge("0", "0", service=month(3))))
+    assert [(line.charge, line.plan_code) for line in lines] == [("base", "team"), ("credits", "team")]
+
+
+def test_lines_do_not_hang_on_the_callers_context() -> None:
+    much = books(charge("4000000000.000001", meter=CASES), charge("1", "0.333333"))
+    expected = assemble(much)
+    with localcontext() as context:
+        context.prec = 20
+        assert assemble(much) == expected
+
+
+def test_late_periods_come_in_their_order_whatever_is_missing_to_them() -> None:
+    asking = replace(TEAM, minimum_minor=6000)
+    stretches = (PlanStretch(asking, day(1, 1), None),)
+    late = tuple(Life(month(each), month(each).span, False, stretches, is_invoiced=True) for each in (3, 1, 2))
+    half = Discount("HALF", "Half", Decimal(50), None, 1, None, day(1, 1))
+    lines = assemble(books(stretches=stretches, late=late, discounts=(half,)))
+    found = [(line.charge, line.starts_at.month) for line in lines if line.charge != "base"]
+    assert found == [
+        ("minimum", 4), ("minimum", 1), ("minimum", 2), ("minimum", 3),
+        ("discount", 4), ("discount", 1), ("discount", 2), ("discount", 3),
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ from billing.invoicing.books import OveragePrice
 from billing.invoicing.errors import AmountOutOfBounds
 from billing.invoicing.rating import Billed, Due, Part
 from billing.kernel.errors import InvariantViolation
+from billing.kernel.money import AMOUNT_MAX_MINOR
 from billing.kernel.pricing import PricingModel, Tier, tiers_of
 from tests.support import second_calculator as second
 from tests.support.prices import prices
@@ -320,3 +321,17 @@ def test_what_is_given_back_of_a_tier_is_its_units_and_then_its_flat_fee() -> No
     }
     back = rating.due(graduated, Decimal(-1100), billed=billed, currency="USD")
     assert [due.part for due in back] == [(1, "overage"), (1, "flat"), (2, "overage"), (2, "flat")]
+
+
+def test_units_taken_back_before_they_are_billed_wait_in_the_first_tier_without_money() -> None:
+    for model, tiers, tier in ((PricingModel.GRADUATED, WITH_FLATS, 1), (PricingModel.PER_UNIT, (), 0)):
+        (found,) = rating.portions(price(model, tiers=tiers, rate=None if tiers else "0.5"), Decimal(-3))
+        assert (found.part, found.quantity, found.rate, found.amount) == ((tier, "overage"), -3, Decimal("0.5"), 0)
+
+
+def test_a_correction_beyond_what_an_invoice_may_carry_is_refused() -> None:
+    most = Billed(Decimal(-1), -AMOUNT_MAX_MINOR)
+    (whole,) = rating.linear(Decimal(1), rate=Decimal(1), per=Decimal(1))
+    with pytest.raises(AmountOutOfBounds) as caught:
+        rating.less(whole, most, currency="USD")
+    assert caught.value.message == "90000000001.00 USD is more than one invoice may carry."
