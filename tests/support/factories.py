@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from billing.infra import audit
 from billing.kernel.periods import Cadence, Interval
 from billing.models import (
     EntitlementKind,
@@ -122,6 +123,13 @@ def subscription(
     )
     MarketplaceSubscription.objects.create(subscription=made, organization=organization)
     PlanSpan.objects.create(organization=organization, subscription=made, plan=plan, starts_at=starts_at)
+    audit.record(
+        actor="test",
+        act="subscription.created",
+        object_type="subscription",
+        object_id=made.id,
+        organization_id=organization.id,
+    )
     return made
 
 
