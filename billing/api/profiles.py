@@ -19,7 +19,8 @@ Text = Annotated[str, Meta(max_length=300)]
 
 
 class TaxRequest(Request, frozen=True):
-    """``rate`` is per cent, of what is taxed; ``note`` is why nothing is."""
+    """``rate`` is per cent, of what is taxed; ``note`` is why nothing is. An empty ``label`` of what is taxed becomes
+    "Tax", and an empty ``note`` of a reverse charge the usual sentence."""
 
     treatment: Literal["none", "exclusive", "inclusive", "exempt", "reverse_charge"] = "none"
     rate: Quantity | None = None

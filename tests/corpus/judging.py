@@ -123,7 +123,8 @@ def _leak(case: Case, answer: Answer) -> Iterator[Finding]:
     # What the caller wrote may be said back to them.
     text = "\n".join(texts(answer.json)) if answer.media.endswith("json") else _start(answer)
     for found in leaks().finditer(f"{text}\n{_headers(answer)}"):
-        if found[0] not in answer.sent and not (found[0] == "<html" and not _is_api(case.path)):
+        is_echo = found[0] in answer.sent or json.dumps(found[0])[1:-1] in answer.sent
+        if not is_echo and not (found[0] == "<html" and not _is_api(case.path)):
             yield Finding("leak", f"{found[0]!r} in {answer.status} {_start(answer)}")
             return
 

@@ -1,6 +1,7 @@
 """What a request that succeeded wrote is read back: in its answer, in another request's, and in the rows.
 
-Texts come back without the blanks around them where a field says so; everything else comes back as it was sent.
+Texts come back without the blanks around them where a field says so, and words of a tax that were left empty as those
+that invoices will bear; everything else comes back as it was sent.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ def exactly(value: Any) -> Any:
 
 def trimmed(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
+
+
+def taxed(value: Any) -> Any:
+    return trimmed(value) or "Tax"
+
+
+def exempted(value: Any) -> Any:
+    return trimmed(value) or "Reverse charge: the recipient is liable for the tax."
 
 
 def upper(value: Any) -> Any:
@@ -122,7 +131,7 @@ KEPT: Mapping[str, Kept] = {
     "putBillingProfile": Kept(
         _same("legal_name", "purchase_order", how=trimmed) | _same("country", "vat_number", how=upper)
         | _same("payment_terms_days", "collection") | {"tax.treatment": ("tax.treatment", exactly),
-        "tax.label": ("tax.label", trimmed), "tax.note": ("tax.note", trimmed)},
+        "tax.label": ("tax.label", taxed), "tax.note": ("tax.note", exempted)},
         again="/api/billing/organizations/<<own.organization_ref>>/billing-profile",
     ),
     "postPayInvoice": Kept(_PAYMENT, again="/api/billing/invoices/<<own.invoice_id>>/payments", part="payment"),
