@@ -31,7 +31,7 @@ def new_ids(about: int) -> Iterator[UUID]:
 
 
 def _id(random: bytes) -> UUID:
-    return UUID(int=time.time_ns() // 1_000_000 << 80 | int.from_bytes(random, "big") & _FREE | _FIXED)
+    return UUID(int=time.time_ns() // 1_000_000 << 80 | int.from_bytes(random) & _FREE | _FIXED)
 
 
 def parse_uuid(text: str) -> UUID | None:

@@ -1,7 +1,7 @@
 """Identifiers: version 7 UUIDs of the millisecond they were made in, and one spelling of each."""
 
 import time
-from itertools import islice
+from itertools import islice, pairwise
 from uuid import RFC_4122, UUID, uuid4
 
 import pytest
@@ -33,6 +33,23 @@ def test_all_other_bits_are_drawn() -> None:
         never |= ~bits
     assert ever & drawn == drawn
     assert never & drawn == drawn
+
+
+@pytest.mark.parametrize("about", [1, 7])
+def test_each_of_many_is_drawn_anew_to_its_last_bit(about: int) -> None:
+    fixed = 0xF << 76 | 0x3 << 62
+    drawn = ((1 << 80) - 1) & ~fixed
+    ids = [each.int for each in islice(new_ids(about), 40 * about)]
+    for first in range(about):
+        # Of each place in what is drawn at once.
+        ever, never = 0, 0
+        for bits in ids[first::about]:
+            ever |= bits
+            never |= ~bits
+        assert ever & drawn == never & drawn == drawn
+    # The end of one is not the beginning of the next.
+    low = (1 << 54) - 1
+    assert not any(one & low == other >> 8 & low for one, other in pairwise(ids))
 
 
 def test_no_two_are_alike() -> None:
