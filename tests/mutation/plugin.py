@@ -14,7 +14,7 @@ settings.load_profile("mutants")
 def pytest_sessionstart() -> None:
     # Whoever reads the clocks of the machine and not those of the organization is found. Django, by now loaded, has
     # set them to UTC.
-    os.environ["TZ"] = "Pacific/Kiritimati"
+    os.environ["TZ"] = "Pacific/Pago_Pago"
     time.tzset()
 
 
