@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from billing.credits.allocation import Share
 from billing.kernel.periods import Cadence, Span
 from billing.metering.books import Account, Books, Window, billing_period_of, period_at, span_at
 from tests.support.metering_books import (
@@ -179,3 +180,13 @@ def test_where_all_are_closed_a_final_invoice_bills_or_the_next_period_is_awaite
 
 def test_a_plan_that_is_gone_guards_nothing() -> None:
     assert plan(limit("1")).guards("calls").metered == ()
+
+
+def test_what_was_paid_is_told_grant_by_grant() -> None:
+    account = Account(subscription(grant("5", number=1), grant("5", number=2), grant("5", number=3)))
+    assert account.drained() == []
+    account.pay([Share(ONE, Decimal(5)), Share(TWO, Decimal(1))], OTHER)
+    account.pay([Share(TWO, Decimal("0.5"))], OTHER)
+    assert account.drained() == [(ONE, 5), (TWO, Decimal("1.5"))]
+    assert account.balance == Decimal("8.5")
+    assert [(debit.sequence, debit.balance_after) for debit in account.debits] == [(4, 10), (5, 9), (6, Decimal("8.5"))]
