@@ -1,6 +1,6 @@
 """``make mutation``: each pure module is changed in every way that mutmut knows, and the tests have to notice.
 
-python -m tests.mutation [--only billing.invoicing] [--processes 1] [--floor 95]
+python -m tests.mutation [--only billing.invoicing] [--processes 1] [--floor 95] [--again]
 
 Fails where fewer than ``--floor`` per cent of the meaningful mutants are found, or where equivalents.toml names one
 that is no mutant any more, or that was found.
@@ -23,9 +23,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="modules whose dotted name begins so")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--floor", type=float, default=95, help="per cent of the meaningful mutants")
+    parser.add_argument(
+        "--again", action="store_true", help="tell the outcome of the last run, with today's equivalents"
+    )
     asked = parser.parse_args()
     modules = [name for name in map(pure.module_of, pure.list_paths()) if name.startswith(asked.only)]
     began = time.monotonic()
+    if asked.again:
+        return report.tell(PLACE, modules, floor=asked.floor, seconds=0)
     workspace.make(PLACE)
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(asked.processes)]
     patterns = [f"{module}.*" for module in modules] if asked.only else []
