@@ -99,9 +99,12 @@ SELECT json_build_object(
             JOIN organization_subscriptions subscription ON subscription.id = period.subscription_id
             WHERE subscription.organization_id = asked.organization_id AND period.ends_at > asked.since
         ) wanted
-        JOIN subscription_usage_ledger usage ON usage.organization_id = asked.organization_id
-            AND usage.meter = wanted.meter AND usage.cadence = wanted.cadence
-            AND usage.starts_at = wanted.starts_at), '[]'),
+        -- Each looked up for itself: an organization has years of windows, and all of them would be read. OFFSET keeps it.
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscription_usage_ledger kept
+            WHERE kept.organization_id = asked.organization_id AND kept.meter = wanted.meter
+                AND kept.cadence = wanted.cadence AND kept.starts_at = wanted.starts_at
+            OFFSET 0) usage), '[]'),
     'holds', coalesce((
         SELECT json_agg(json_build_object(
             'id', hold.id, 'subscription_id', hold.subscription_id, 'meter', hold.meter,
@@ -114,7 +117,7 @@ SELECT json_build_object(
 )::text
 FROM jsonb_to_recordset(%s::jsonb)
     AS asked(organization_id uuid, now timestamptz, since timestamptz, keys jsonb, windows jsonb, meters jsonb)
-JOIN organizations organization ON organization.id = asked.organization_id
+CROSS JOIN LATERAL (SELECT * FROM organizations WHERE id = asked.organization_id LIMIT 1) organization
 """
 
 WRITE = """
