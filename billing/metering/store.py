@@ -99,7 +99,7 @@ SELECT json_build_object(
             JOIN organization_subscriptions subscription ON subscription.id = period.subscription_id
             WHERE subscription.organization_id = asked.organization_id AND period.ends_at > asked.since
         ) wanted
-        -- Each looked up for itself: an organization has years of windows, and all of them would be read. OFFSET keeps it.
+        -- Each looked up for itself, which OFFSET keeps so: all windows of years would be read otherwise.
         CROSS JOIN LATERAL (
             SELECT * FROM subscription_usage_ledger kept
             WHERE kept.organization_id = asked.organization_id AND kept.meter = wanted.meter
