@@ -199,7 +199,7 @@ class Account:
         self.entries = row.entries
         self.grants = in_drain_order(row.grants)
         self._by_id = {grant.id: grant for grant in self.grants}
-        self._had = [grant.remaining for grant in self.grants]
+        self._had = {grant.id: grant.remaining for grant in self.grants}
         # So much can be paid before there is anything to tell of what is left.
         self.quiet_for = ZERO
         self.debits: list[Debit] = []
@@ -216,8 +216,7 @@ class Account:
 
     def drained(self) -> list[tuple[UUID, Decimal]]:
         """What was paid out of each grant."""
-        paid = ((grant.id, had - grant.remaining) for grant, had in zip(self.grants, self._had, strict=True))
-        return [(grant_id, credits) for grant_id, credits in paid if credits]
+        return [(grant.id, paid) for grant in self.grants if (paid := self._had[grant.id] - grant.remaining)]
 
     def spendable(self, at: datetime) -> Decimal:
         return sum((grant.remaining for grant in self.grants if is_spendable(grant, at)), ZERO)

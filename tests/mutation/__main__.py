@@ -2,6 +2,8 @@
 
 python -m tests.mutation [--only billing.invoicing] [--processes 1] [--floor 95] [--again]
 
+``--again`` tells what is known of all of them by now, with the equivalents of now.
+
 Fails where fewer than ``--floor`` per cent of the meaningful mutants are found, or where equivalents.toml names one
 that is no mutant any more, or that was found.
 """
@@ -20,7 +22,7 @@ PLACE = pure.ROOT / ".mutation"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="mutation", description="Mutants of the pure modules, and who finds them.")
-    parser.add_argument("--only", default="", help="modules whose dotted name begins so")
+    parser.add_argument("--only", default="", help="modules whose dotted name begins so; of others the last run stands")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--floor", type=float, default=95, help="per cent of the meaningful mutants")
     parser.add_argument(
@@ -31,7 +33,7 @@ def main() -> int:
     began = time.monotonic()
     if asked.again:
         return report.tell(PLACE, modules, floor=asked.floor, seconds=0)
-    workspace.make(PLACE)
+    workspace.make(PLACE, anew=not asked.only)
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(asked.processes)]
     patterns = [f"{module}.*" for module in modules] if asked.only else []
     with (PLACE / "mutmut.log").open("w") as log:

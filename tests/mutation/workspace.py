@@ -40,12 +40,29 @@ def undecorated(source: str) -> str:
     return libcst.parse_module(source).visit(_Undecorated()).code
 
 
-def make(target: Path) -> None:
-    """Fill ``target``, and lose what was there."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
+def make(target: Path, *, anew: bool) -> None:
+    """Fill ``target``. Files that say what they said stay untouched, and with them what is known of their mutants,
+    unless it is made ``anew``."""
+    if anew:
+        shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(target / "mutants" / "tests", ignore_errors=True)
+    pure_paths = set(pure.list_paths())
+    wanted = {Path("pyproject.toml"): (pure.ROOT / "pyproject.toml").read_bytes()}
     for folder in COPIED:
-        shutil.copytree(pure.ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(pure.ROOT / "pyproject.toml", target)
-    for path in pure.list_paths():
-        (target / path).write_text(undecorated((pure.ROOT / path).read_text()))
+        for path in sorted((pure.ROOT / folder).rglob("*")):
+            relative = path.relative_to(pure.ROOT)
+            if path.is_file() and "__pycache__" not in path.parts:
+                is_pure = str(relative) in pure_paths
+                wanted[relative] = undecorated(path.read_text()).encode() if is_pure else path.read_bytes()
+    for relative, content in wanted.items():
+        _put(target / relative, content)
+    for folder in COPIED:
+        for path in (target / folder).rglob("*"):
+            if path.is_file() and path.relative_to(target) not in wanted:
+                path.unlink()
+
+
+def _put(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -58,7 +58,9 @@ def test_a_schedule_that_cannot_be_is_refused(said: dict[str, object]) -> None:
     ],
 )
 def test_an_invoice_is_overdue_once_its_day_is_over_where_the_customer_is(zone: str, at: datetime) -> None:
-    assert schedule.overdue_at(date(2026, 3, 28), ZoneInfo(zone)) == at
+    found = schedule.overdue_at(date(2026, 3, 28), ZoneInfo(zone))
+    assert found == at
+    assert found.tzinfo is UTC
 
 
 def test_a_day_that_begins_at_one_in_the_morning_begins_then() -> None:

@@ -85,3 +85,13 @@ def test_reviewers_decide_about_what_waits_and_nothing_else() -> None:
     for state, steps in TRANSITIONS.items():
         assert transitions.waits(state) == (Step.REJECT in steps) == (Step.PUBLISH in steps)
         assert not (transitions.waits(state) and Step.EDIT in steps)
+
+
+def test_published_and_suspended_listings_are_drawn_up_alike() -> None:
+    # Drawn up once, when the module is imported: here once more.
+    for status, other, step in (
+        (Status.PUBLISHED, Status.SUSPENDED, Step.SUSPEND),
+        (Status.SUSPENDED, Status.PUBLISHED, Step.RESTORE),
+    ):
+        rows = transitions._of_one_before_the_public(status, other, step)
+        assert rows == {state: steps for state, steps in TRANSITIONS.items() if state.status == status}
