@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from whitenoise import middleware as whitenoise  # type: ignore[import-untyped]
 
 from marketplace import locales
-from marketplace.accounts import middleware as second_factor
+from marketplace.accounts import middleware as accounts
 
 # Of the product's own calls only: a host's views beside them may ask who is signed in.
 _CALLS = ("/api/billing/", "/api/policy/", "/api/marketplace/")
@@ -57,5 +57,9 @@ class VisitorLocaleMiddleware(_ForPages, locales.VisitorLocaleMiddleware):
     pass
 
 
-class StaffSecondFactorMiddleware(_ForPages, second_factor.StaffSecondFactorMiddleware):
+class SessionEndMiddleware(_ForPages, accounts.SessionEndMiddleware):
+    pass
+
+
+class StaffSecondFactorMiddleware(_ForPages, accounts.StaffSecondFactorMiddleware):
     pass

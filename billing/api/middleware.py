@@ -20,7 +20,10 @@ _WORDS = {
     500: ("internal_error", "Something is wrong on our side; the request id finds it in the log."),
     503: ("unavailable", "The database cannot be reached; try again."),
 }
-_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+# Said of the page that was there. All else stays: what is allowed, when to come again, what a browser must not.
+_OF_THE_PAGE = frozenset(
+    {"content-type", "content-length", "content-language", "expires", "etag", "last-modified", "vary"}
+)
 
 
 class ProblemMiddleware:
@@ -37,7 +40,7 @@ class ProblemMiddleware:
             return response
         status = response.status_code
         code, detail = _WORDS.get(status, ("internal_error", "") if status >= 500 else ("bad_request", ""))
-        headers = {name: response[name] for name in _KEPT_HEADERS if name in response}
+        headers = {name: value for name, value in response.items() if name.lower() not in _OF_THE_PAGE}
         return problems.respond(
             request, status, code, detail or _WORDS[500 if status >= 500 else 400][1], headers=headers
         )

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
@@ -43,7 +44,12 @@ _PATH_PARAMETERS = {
 }
 _SECURITY = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer chk_live_…`"},
-    "session": {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "With `X-CSRFToken` to write."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": settings.SESSION_COOKIE_NAME,
+        "description": "With `X-CSRFToken` to write.",
+    },
 }
 # Any call may meet these; 404 and 403 wherever there is somebody to be authorized.
 _ALWAYS = (400, 422, 429, 503)

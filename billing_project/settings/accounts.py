@@ -47,6 +47,12 @@ ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 # How many proxies of one's own stand before the server. What X-Forwarded-For says beyond those, anybody can write.
 BILLING_TRUSTED_PROXIES = env.int("BILLING_TRUSTED_PROXIES", default=0)
 
+# Hours after which a session is over: since the sign-in, and since it was last used.
+BILLING_SESSION_HOURS = env.int("BILLING_SESSION_HOURS", default=336)
+BILLING_SESSION_IDLE_HOURS = env.int("BILLING_SESSION_IDLE_HOURS", default=72)
+BILLING_STAFF_SESSION_HOURS = env.int("BILLING_STAFF_SESSION_HOURS", default=12)
+BILLING_STAFF_SESSION_IDLE_HOURS = env.int("BILLING_STAFF_SESSION_IDLE_HOURS", default=1)
+
 MFA_ADAPTER = "marketplace.accounts.adapter.SecondFactorAdapter"
 MFA_FORMS = {
     "authenticate": f"{_FORMS}.CodeForm",

@@ -53,6 +53,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "marketplace.accounts.passwords.HouseWordsValidator"},
 ]
 
 MIDDLEWARE = [
@@ -61,11 +62,13 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "billing_project.security_headers.SecurityHeadersMiddleware",
+    "billing_project.security_headers.CallsOverTlsMiddleware",
     "billing_project.page_middleware.WhiteNoiseMiddleware",
     "billing_project.page_middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "billing_project.page_middleware.AuthenticationMiddleware",
+    "billing_project.page_middleware.SessionEndMiddleware",
     "billing_project.page_middleware.MessageMiddleware",
     "billing_project.page_middleware.VisitorLocaleMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -198,6 +201,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# No other site's pages take files from here.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 # A request with more than this brings no file: there is no second handler, which would write it to the disk.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
@@ -205,6 +210,10 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+# Forms bring the token and scripts read it from the page: no script has to read the cookie.
+CSRF_COOKIE_HTTPONLY = True
+# What a page is to say once waits with the session, rather than in a cookie of its own.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # --- E-mail: EMAIL_URL is like smtp+tls://user:password@mail.example.com:587 ---
 

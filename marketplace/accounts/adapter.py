@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from billing.infra import client_address, encryption, logs
-from marketplace.accounts import freshness, second_factor
+from marketplace.accounts import freshness, second_factor, sessions
 
 # What the page that follows shows by itself.
 _UNSAID = (
@@ -39,6 +39,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def get_client_ip(self, request: HttpRequest) -> str:
         """Guesses are counted by the address that everything else takes for the visitor's."""
         return client_address.of(request.META)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        sessions.failed(request, email=credentials.get("email", ""))
 
     def is_ajax(self, request: HttpRequest) -> bool:
         """These are pages, whatever the visitor says they would like."""

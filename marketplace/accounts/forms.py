@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from allauth.account import forms as account
@@ -25,7 +25,7 @@ from billing.accounts import operations as accounts_operations
 from billing.kernel.errors import Invalid
 from billing.lifecycle import sign_up
 from billing.models import Role, User
-from marketplace.accounts import choices, second_factor
+from marketplace.accounts import choices, second_factor, sessions
 
 LIVES = (
     ("30", _("30 days")),
@@ -147,14 +147,14 @@ class CodeForm(Labelled, AuthenticateForm):  # type: ignore[misc]
     """The second factor at sign-in; a code of an authenticator app counts once."""
 
     def clean_code(self) -> str:
-        return _claimed(self, super().clean_code())
+        return _claimed(self, super().clean_code)
 
 
 class CodeAgainForm(Labelled, ReauthenticateForm):  # type: ignore[misc]
     """The second factor again, before what is sensitive."""
 
     def clean_code(self) -> str:
-        return _claimed(self, super().clean_code())
+        return _claimed(self, super().clean_code)
 
 
 class InviteForm(forms.Form):
@@ -205,10 +205,15 @@ class KeyForm(forms.Form):
         self.order_fields(self.field_order)
 
 
-def _claimed(form: Any, code: str) -> str:
-    authenticator = form.authenticator
-    if authenticator.type == Authenticator.Type.TOTP and not second_factor.claim(authenticator, code):
-        raise get_second_factor_adapter().validation_error("incorrect_code")
+def _claimed(form: Any, clean: Callable[[], str]) -> str:
+    try:
+        code = clean()
+        authenticator = form.authenticator
+        if authenticator.type == Authenticator.Type.TOTP and not second_factor.claim(authenticator, code):
+            raise get_second_factor_adapter().validation_error("incorrect_code")
+    except forms.ValidationError:
+        sessions.refused("code", form.user)
+        raise
     return code
 
 

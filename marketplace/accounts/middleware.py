@@ -1,4 +1,4 @@
-"""Staff go nowhere before they have given a second factor."""
+"""Sessions end; staff go nowhere before they have given a second factor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import urlencode
@@ -13,10 +14,26 @@ from django.utils.translation import gettext as _
 
 from billing.api import problems
 from billing.models import User
-from marketplace.accounts import second_factor
+from marketplace.accounts import second_factor, sessions
 
-# Where one signs in and out and sets the second factor up, what pages are made of, and the server's own probes.
-OPEN = ("/account/", "/healthz", "/readyz", "/internal/")
+# The server's own, which ask nobody who they are.
+PROBES = ("/healthz", "/readyz", "/internal/")
+# And where one signs in and out and sets the second factor up.
+OPEN = ("/account/", *PROBES)
+
+
+class SessionEndMiddleware:
+    """Whoever comes with a session that is over comes with none."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        has_cookie = settings.SESSION_COOKIE_NAME in request.COOKIES and not request.path.startswith(PROBES)
+        if has_cookie and request.user.is_authenticated and sessions.is_over(request):
+            request.session.flush()
+            request.user = AnonymousUser()
+        return self.get_response(request)
 
 
 class StaffSecondFactorMiddleware:

@@ -62,5 +62,5 @@ def show(request: HttpRequest, shop: Shop, shown: Shown) -> HttpResponse:
 
 
 def _is_nobody(request: HttpRequest) -> bool:
-    """Nothing on the page can be this visitor's own: no session, and no message that waits to be shown."""
-    return not {settings.SESSION_COOKIE_NAME, "messages"} & request.COOKIES.keys()
+    """Nothing on the page can be this visitor's own: there is no session, where messages wait too."""
+    return settings.SESSION_COOKIE_NAME not in request.COOKIES

@@ -445,6 +445,22 @@ def test_other_methods_are_refused(stage: Stage, path: str) -> None:
             transaction.set_rollback(True)
 
 
+@cases([row for row in ROWS if row.needs not in ("open", "scraper")])
+def test_no_cache_keeps_what_is_not_for_everybody(stage: Stage, row: Row) -> None:
+    for caller in (caller for caller in stage.callers if caller.name in ("nobody", "owner", "superuser")):
+        with transaction.atomic():
+            answer = row.ask(caller, stage.own)
+            transaction.set_rollback(True)
+        assert "no-store" in answer.headers.get("Cache-Control", ""), (caller.name, answer)
+
+
+@pytest.mark.parametrize("listed", sorted(ADMIN))
+def test_no_cache_keeps_the_desk(stage: Stage, listed: str) -> None:
+    superuser = next(caller for caller in stage.callers if caller.of == "superuser")
+    answer = superuser.ask("GET", f"/admin/{listed}/")
+    assert (answer.status_code, "no-store" in answer.headers["Cache-Control"]) == (200, True)
+
+
 @cases(OBJECTS)
 def test_an_organization_s_own(stage: Stage, row: Row) -> None:
     needs = set(row.needs.split("+"))

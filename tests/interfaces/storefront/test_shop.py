@@ -402,9 +402,14 @@ def test_whoever_is_signed_in_costs_the_session_and_the_person_more(
 
 
 def test_a_message_that_waits_is_shown_once_and_never_kept(client: Client) -> None:
-    client.get("/")
-    client.cookies["messages"] = json.dumps("not signed")
-    assert client.get("/")["Cache-Control"] == "private, no-cache"
+    """It waits in a session, also that of somebody who is not signed in."""
+    session = client.session
+    session["_messages"] = json.dumps([["__json_message", 0, 25, "Good news", ""]])
+    session.save()
+    client.cookies["sessionid"] = str(session.session_key)
+    first, second = client.get("/"), client.get("/")
+    assert first["Cache-Control"] == "private, no-cache"
+    assert ("Good news" in first.content.decode(), "Good news" in second.content.decode()) == (True, False)
 
 
 def test_the_shop_opens_without_redis(client: Client, settings: Settings) -> None:
