@@ -44,4 +44,4 @@ def _within(text: str, zone: ZoneInfo) -> datetime | None:
     match = _MONTH.fullmatch(text)
     if match is None or not 1 <= int(match[2]) <= 12 or not YEAR_MIN <= int(match[1]) <= YEAR_MAX:
         return None
-    return datetime(int(match[1]), int(match[2]), 15, 12, tzinfo=zone)
+    return datetime(int(match[1]), int(match[2]), 15, tzinfo=zone)
