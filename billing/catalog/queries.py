@@ -14,7 +14,7 @@ from billing.catalog import contents, diffing, impact, storage
 from billing.catalog.compiled import CompiledPlan
 from billing.catalog.compiling import compile_plan
 from billing.catalog.schema import CatalogSpec, MeterSpec
-from billing.infra import locks
+from billing.infra import locks, statements
 from billing.kernel.errors import Conflict, Forbidden, Invalid
 from billing.models import (
     CatalogState,
@@ -157,10 +157,8 @@ def catalog_stamp() -> str:
     Not the version alone: after a backup was restored, a version may come a second time and say something else. Two
     syncs are never of one transaction, whose id PostgreSQL keeps with the row.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT version, xmin::text FROM billing_catalog_state")
-        row = cursor.fetchone()
-    return f"{row[0]}-{row[1]}" if row else ""
+    rows = statements.fetch_all("SELECT version, xmin::text FROM billing_catalog_state", [])
+    return f"{rows[0][0]}-{rows[0][1]}" if rows else ""
 
 
 def find_meter(code: str) -> Meter | None:
