@@ -29,7 +29,7 @@ from billing.lifecycle.purchasing import queries as purchasing_queries
 from billing.mail import queries as mail_queries
 from billing.mail import sending as mail_sending
 from billing.metering import reserving
-from billing.notifications import dispatch
+from billing.notifications import dispatch, keeping
 from billing.notifications import queries as notifications_queries
 from billing.payments import inbox
 from billing.reporting import doctor
@@ -240,7 +240,9 @@ def deliver_webhooks(endpoint_id: str) -> int:
 
 @shared_task(name="billing.tasks.prune_webhook_log")
 def prune_webhook_log() -> int:
-    """Drop what is too old of the log of deliveries; returns how many deliveries went."""
+    """Drop what is too old of the log of deliveries; returns how many deliveries went. Encrypts signing secrets from
+    before they were."""
+    keeping.close_rest()
     return dispatch.prune(now=timezone.now())
 
 

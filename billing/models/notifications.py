@@ -68,11 +68,11 @@ class WebhookEndpoint(models.Model):
 class WebhookSecret(models.Model):
     """What an endpoint's messages are signed with. Several while one replaces another; shown once, never logged.
 
-    In the clear, as it must sign; whoever reads this table can write messages, but none of our books.
+    Encrypted (``billing/notifications/keeping.py``): it has to be read again to sign.
     """
 
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="secrets")
-    text = models.CharField(max_length=100)
+    text = models.CharField(max_length=400)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
 

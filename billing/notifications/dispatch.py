@@ -26,7 +26,7 @@ from billing.models import (
     WebhookEndpoint,
     WebhookSecret,
 )
-from billing.notifications import backoff, messages, sending, signing, topics
+from billing.notifications import backoff, keeping, messages, sending, signing, topics
 from billing.notifications.messages import Message
 from billing.notifications.sending import Reply
 
@@ -142,7 +142,7 @@ def take(*, endpoint_id: UUID, holder: UUID, now: datetime) -> Message | None:
         id=str(head.event_id),
         topic=head.event.topic,
         url=head.endpoint.url,
-        secrets=tuple(secret.text for secret in secrets if secret.signs_at(now)),
+        secrets=tuple(keeping.reveal(secret.text) for secret in secrets if secret.signs_at(now)),
         body=messages.body_of(head.event),
     )
 

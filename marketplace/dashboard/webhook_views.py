@@ -15,7 +15,7 @@ from billing.accounts.actors import Act
 from billing.kernel.errors import BillingError, Forbidden, NotFound
 from billing.kernel.ids import new_id
 from billing.models import WebhookEndpoint
-from billing.notifications import operations, queries, targets, topics
+from billing.notifications import keeping, operations, queries, targets, topics
 from billing.notifications.operations.endpoints import DESCRIPTION_LENGTH_MAX, EndpointExists
 from marketplace.dashboard import webhooks
 from marketplace.dashboard.frame import Visit, show, visit
@@ -76,7 +76,7 @@ def webhooks_page(request: HttpRequest, slug: str) -> HttpResponse:
         field = refusal.details.get("field")
         form.add_error(field if field in form.fields else None, refusal.message)
         return _list(request, here, form, status=422)
-    request.session[_SECRET] = [str(endpoint.id), secret]
+    request.session[_SECRET] = [str(endpoint.id), keeping.close(secret)]
     return redirect("webhook", slug=slug, endpoint_id=endpoint.id)
 
 
@@ -93,7 +93,11 @@ def webhook_page(request: HttpRequest, slug: str, endpoint_id: UUID) -> HttpResp
     if is_new:
         del request.session[_SECRET]
     return show(
-        request, here, "marketplace/dashboard/webhook.html", page=page, secret=kept[1] if kept and is_new else ""
+        request,
+        here,
+        "marketplace/dashboard/webhook.html",
+        page=page,
+        secret=keeping.reveal(kept[1]) if kept and is_new else "",
     )
 
 

@@ -15,7 +15,7 @@ from billing.infra import locks
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.ids import new_id
 from billing.models import DeliveryStatus, Organization, PauseReason, WebhookDelivery, WebhookEndpoint, WebhookSecret
-from billing.notifications import queries, signing, targets, topics
+from billing.notifications import keeping, queries, signing, targets, topics
 from billing.notifications.operations import rows
 
 ENDPOINTS_MAX = 20
@@ -75,9 +75,10 @@ def create(
     if len(queries.list_endpoints(organization)) >= ENDPOINTS_MAX:
         raise TooManyEndpoints(f"An organization has at most {ENDPOINTS_MAX} webhook endpoints.")
     endpoint.save(force_insert=True)
-    secret = WebhookSecret.objects.create(endpoint=endpoint, text=signing.new_secret(), created_at=now)
+    secret = signing.new_secret()
+    WebhookSecret.objects.create(endpoint=endpoint, text=keeping.close(secret), created_at=now)
     rows.record("create", endpoint, actor, topics=endpoint.topics)
-    return endpoint, secret.text
+    return endpoint, secret
 
 
 @atomic
@@ -120,9 +121,10 @@ def rotate(
     if WebhookSecret.objects.filter(endpoint=endpoint).count() >= SECRETS_MAX:
         raise TooManySecrets(f"{SECRETS_MAX} secrets sign already; wait until one of them has run out.")
     WebhookSecret.objects.filter(endpoint=endpoint, expires_at=None).update(expires_at=now + grace)
-    secret = WebhookSecret.objects.create(endpoint=endpoint, text=signing.new_secret(), created_at=now)
+    secret = signing.new_secret()
+    WebhookSecret.objects.create(endpoint=endpoint, text=keeping.close(secret), created_at=now)
     rows.record("rotate", endpoint, actor, grace_seconds=int(grace.total_seconds()))
-    return endpoint, secret.text
+    return endpoint, secret
 
 
 @atomic

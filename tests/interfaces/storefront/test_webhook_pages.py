@@ -1,5 +1,6 @@
 """Webhook endpoints on pages: made once however often the form is sent, their log, and the API's acts by buttons."""
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from billing.models import (
     WebhookEndpoint,
     WebhookSecret,
 )
-from billing.notifications import dispatch, operations
+from billing.notifications import dispatch, keeping, operations
 from tests.support import factories, pages
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +83,10 @@ def test_an_endpoint_is_made_and_its_secret_shown_once(client: Client, organizat
     made = WebhookEndpoint.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, f"/dashboard/acme/webhooks/{made.id}/")
     assert made.topics == ["credits.low", "invoice.*"]
-    secret = WebhookSecret.objects.get().text
+    secret = keeping.reveal(WebhookSecret.objects.get().text)
+    waiting = json.dumps(dict(client.session))
+    assert "webhook_secret" in waiting
+    assert secret not in waiting
     assert secret in client.get(answer["Location"]).content.decode()
     assert secret not in client.get(answer["Location"]).content.decode()
     assert AuditEntry.objects.filter(object_id=str(made.id)).count() == 1

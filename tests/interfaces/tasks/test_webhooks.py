@@ -8,7 +8,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from billing import tasks
-from billing.models import OutboxEvent, WebhookDelivery
+from billing.infra import encryption
+from billing.models import OutboxEvent, WebhookDelivery, WebhookSecret
+from billing.notifications import operations
 from billing_project.celery import app
 from tests.support import factories, receivers, webhooks
 from tests.support.receivers import Receiver
@@ -76,3 +78,34 @@ def test_the_log_is_pruned(receiver: Receiver) -> None:
     assert tasks.prune_webhook_log() == 0
     WebhookDelivery.objects.update(finished_at=timezone.now() - timedelta(days=31))
     assert tasks.prune_webhook_log() == 1
+
+
+def test_signing_secrets_are_encrypted_and_those_from_before_become_so(receiver: Receiver) -> None:
+    made, secret = webhooks.endpoint(receiver.url)
+    (row,) = WebhookSecret.objects.all()
+    assert secret not in row.text
+    assert secret.removeprefix("whsec_") not in row.text
+    WebhookSecret.objects.update(text=secret)
+    for _ in range(2):
+        webhooks.emit(made.organization, "a")
+        tasks.deliver_due_webhooks()
+        tasks.prune_webhook_log()
+        row.refresh_from_db()
+        assert encryption.is_encrypted(row.text)
+    assert len(receiver.received) == 2
+    assert all(webhooks.is_signed(each, secret) for each in receiver.received)
+
+
+def test_without_its_key_nothing_is_sent_until_there_is_a_new_secret(receiver: Receiver, settings: Settings) -> None:
+    made, _ = webhooks.endpoint(receiver.url)
+    webhooks.emit(made.organization, "a")
+    settings.BILLING_ENCRYPTION_KEYS = ["another key"]
+    clock = webhooks.Clock()
+    with pytest.raises(encryption.UnreadableSecret):
+        webhooks.deliver(made, clock)
+    assert not receiver.received
+    _, secret = operations.rotate(endpoint=made, actor=webhooks.ACTOR, now=clock.now, grace=timedelta(0))
+    # The lease of the worker that failed has run out.
+    clock.move(seconds=61)
+    assert webhooks.deliver(made, clock) == 1
+    assert [webhooks.is_signed(each, secret) for each in receiver.received] == [True]
