@@ -326,7 +326,7 @@ ADMIN_ROWS = {
     "billing/usageevent": "event_id",
     "billing/webhookendpoint": "endpoint_id",
 }
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 # Allowed is not yet successful: the plan, or what is there already, may say no.
 PASSED = {200, 201, 202, 204, 302, 402, 409}
 # Parameters that name no object of an organization.

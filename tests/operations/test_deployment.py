@@ -65,3 +65,13 @@ def test_files_that_the_page_names_are_there() -> None:
     named = set(re.findall(r"`((?:config|tests|docs)/[\w./-]+)`", PAGE))
     assert named
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_proxy_speaks_present_tls_and_leads_no_call_on() -> None:
+    """What it then does was tried by hand (docs/operations.md)."""
+    text = (FOLDER / "nginx.conf").read_text()
+    assert re.findall(r"ssl_protocols ([^;]+);", text) == ["TLSv1.2 TLSv1.3"]
+    plain, encrypted = text.split("listen 443 ssl;")
+    assert re.search(r"location /api/ \{\s*return 403;", plain)
+    assert "location /api/" not in encrypted
+    assert "server_tokens off;" in encrypted

@@ -22,6 +22,8 @@ settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.stora
 django.setup()
 
 from django.contrib.auth.hashers import get_hasher
+from django.core.cache import cache
+from billing_project.celery import app as celery
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpResponse
@@ -62,6 +64,11 @@ print(json.dumps({
     },
     "cookies": {name: {key: value for key, value in cookie.items() if value} for name, cookie in cookies.items()},
     "hash": {"algorithm": hasher.algorithm, "iterations": hasher.iterations},
+    "backends": {
+        "database": settings.DATABASES["default"]["OPTIONS"].get("sslmode"),
+        "redis": cache._cache.get_client().connection_pool.connection_class.__name__,
+        "broker": celery.connection().ssl is not False and celery.conf.broker_url.split(":")[0],
+    },
     "settings": {name: getattr(settings, name) for name in ("DEBUG", "MESSAGE_STORAGE", "INSTALLED_APPS")},
 }))
 """
@@ -86,7 +93,8 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "SECRET_KEY": "vJ9-2mQx_7RkT4wLz8pHn3BcYf6sDgE1aUoVi5XyNtKq0WrMhZ",
         "ALLOWED_HOSTS": "billing.example.com,testserver",
         "STATIC_ROOT": str(static),
-        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing?sslmode=verify-full",
+        "REDIS_URL": "rediss://127.0.0.1:1/0",
         "LOG_LEVEL": "CRITICAL",
     }
     asked = [*STATIC, *NO_FILES, *PAGES, *CALLS, *PROBES]
@@ -163,3 +171,7 @@ def test_what_is_for_development_is_not_there(production: Any) -> None:
     assert production["settings"]["DEBUG"] is False
     apps = production["settings"]["INSTALLED_APPS"]
     assert [name for name in apps if name.startswith(("examples", "debug_toolbar", "django_extensions"))] == []
+
+
+def test_what_the_product_itself_calls_is_called_over_tls_where_the_url_says_so(production: Any) -> None:
+    assert production["backends"] == {"database": "verify-full", "redis": "SSLConnection", "broker": "rediss"}

@@ -177,7 +177,10 @@ def test_another_organization_s_invitation_is_not_there(acme: Organization) -> N
         invitations.revoke(organization=factories.organization(), invitation_id=sent.id, actor=CLI, now=NOW)
 
 
-@pytest.mark.parametrize("email", ["", "nobody", "a@b.c\x00", "a b@example.com", "x" * 250 + "@example.com"])
+@pytest.mark.parametrize(
+    "email",
+    ["", "nobody", "a@b.c\x00", "a b@example.com", "a@b.co\nBcc: c@d.co", "a@b.co\r\nX: y", "x" * 250 + "@example.com"],
+)
 def test_what_is_no_address_is_refused(acme: Organization, email: str) -> None:
     with pytest.raises(Invalid):
         invite(acme, email)
