@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
-from billing.invoicing import drafts, loading, purchasing, queries
+from billing.invoicing import drafts, loading, purchasing, queries, terms
 from billing.invoicing.books import LINE_SAYS, BilledFee, Life, LineDraft, PeriodBooks, PlanStretch
 from billing.invoicing.errors import InvoiceNotIssued
 from billing.invoicing.loading import Claim, Target
@@ -110,7 +110,7 @@ def _ordered(stored: Invoice, lines: Iterable[InvoiceLine]) -> LineDraft:
     (wanted,) = {(line.plan_id, stored.currency) for line in lines}
     return purchasing.line(
         credits=purchase.credits,
-        terms=loading.prices([wanted])[wanted],
+        terms=terms.prices([wanted])[wanted],
         currency=stored.currency,
         at=purchase.ordered_at,
         taxed=_taxed(stored),

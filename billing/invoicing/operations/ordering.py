@@ -14,7 +14,7 @@ from django.db.transaction import atomic
 from billing.accounts import actors, profiles
 from billing.accounts.actors import Act, Actor
 from billing.infra import locks
-from billing.invoicing import drafts, followers, loading, purchasing, queries, settlement
+from billing.invoicing import drafts, followers, purchasing, queries, settlement, terms
 from billing.invoicing.books import LineDraft
 from billing.invoicing.errors import InvoiceFrozen, PaymentShort
 from billing.invoicing.operations import issuing, moving, paying
@@ -28,10 +28,10 @@ def quote(*, subscription: Subscription, credits: Decimal, now: datetime) -> Lin
     wanted = (subscription.plan_id, subscription.currency)
     return purchasing.line(
         credits=credits,
-        terms=loading.prices([wanted])[wanted],
+        terms=terms.prices([wanted])[wanted],
         currency=subscription.currency,
         at=now,
-        taxed=loading.tax_terms(profiles.find_profile(subscription.organization)),
+        taxed=terms.tax_terms(profiles.find_profile(subscription.organization)),
     )
 
 

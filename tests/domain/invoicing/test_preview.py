@@ -21,11 +21,12 @@ def acme() -> Customer:
 
 def test_it_equals_the_invoice_that_is_drafted_later(acme: Customer) -> None:
     traffic(acme)
+    audited = AuditEntry.objects.count()
     preview = operations.preview(subscription=acme.subscription, actor=SYSTEM, now=at("2026-03-20"))
     assert not Invoice.objects.exists()
     assert not InvoiceLine.objects.exists()
     assert not OutboxEvent.objects.exists()
-    assert not AuditEntry.objects.exists()
+    assert AuditEntry.objects.count() == audited
     shown = documents.preview_as_dict(preview)
     invoice = operations.draft(subscription=acme.subscription, actor=SYSTEM, now=at("2026-04-01"))
     drafted = documents.as_dict(invoice)
