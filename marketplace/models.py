@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Length
@@ -230,3 +231,20 @@ class ListingTransition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step or 'create'} {self.to_status}"
+
+
+class OpenSession(models.Model):
+    """Whose a session is, which its own row tells only when it is decoded. Goes with that row.
+
+    Without a constraint of the database: code from before this table ends sessions and knows nothing of it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    session = models.OneToOneField(Session, on_delete=models.CASCADE, db_constraint=False, related_name="open")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="open_sessions")
+
+    class Meta:
+        db_table = "open_sessions"
+
+    def __str__(self) -> str:
+        return str(self.id)

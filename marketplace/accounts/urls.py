@@ -8,6 +8,7 @@ from allauth.mfa.totp import views as totp
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from marketplace.accounts import session_pages
 from marketplace.accounts.views import SetUpView, served
 
 
@@ -27,6 +28,7 @@ urlpatterns = [
     path("reauthenticate/", served(account.reauthenticate), name="account_reauthenticate"),
     path("email/", served(account.email), name="account_email"),
     path("confirm-email/", served(account.email_verification_sent), name="account_email_verification_sent"),
+    path("sessions/", served(session_pages.sessions_page), name="account_sessions"),
     path("password/change/", served(account.password_change), name="account_change_password"),
     path("password/set/", served(account.password_set), name="account_set_password"),
     path("password/reset/", served(account.password_reset), name="account_reset_password"),

@@ -32,6 +32,7 @@ account/password/reset/key/<uidb36>-<key>/          nobody      uidb36=x key=y-z
 account/password/reset/key/done/                    nobody
 account/reauthenticate/                             owner
 account/email/                                      owner
+account/sessions/                                   owner
 account/password/change/                            owner
 account/password/set/                               onward
 account/2fa/                                        owner

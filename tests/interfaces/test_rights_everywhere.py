@@ -196,6 +196,8 @@ GET    account/2fa/authenticate/                                                
 POST   account/2fa/authenticate/                                                    begun
 GET    account/email/                                                               person
 POST   account/email/                                                               person
+GET    account/sessions/                                                            person
+POST   account/sessions/                                                            person
 GET    account/password/change/                                                     person
 POST   account/password/change/                                                     person
 GET    account/password/set/                                                        person

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -14,6 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from billing.models import User
+from marketplace.models import OpenSession
 from tests.support.people import PASSWORD, app, code, person, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -237,3 +239,82 @@ def test_hours_are_the_documentation_s(settings: Settings) -> None:
     said = dict(re.findall(r"^\| `(BILLING_\w*SESSION\w*_HOURS)` \| (\d+) \|", page, re.MULTILINE))
     assert len(said) == 4
     assert {name: str(getattr(settings, name)) for name in said} == said
+
+
+def listed(client: Client) -> list[str]:
+    """Ids of the sessions that can be ended from the page, which is all but this one."""
+    page = client.get("/account/sessions/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    found = re.findall(r'name="session" value="([^"]+)"', text)
+    assert text.count("<time") == 2 * (len(found) + 1)
+    assert text.count("This one") == 1
+    return found
+
+
+def three(user: User) -> list[Client]:
+    clients = [Client() for _ in range(3)]
+    for client in clients:
+        sign_in(client, user)
+    # Somebody else is in too, and stays so.
+    sign_in(Client(), person("bob@example.com"))
+    return clients
+
+
+def test_one_sees_one_s_sessions_and_ends_one_of_them(events: Any) -> None:
+    user = person()
+    here, there, elsewhere = three(user)
+    ids = listed(here)
+    assert len(ids) == 2
+    ours = OpenSession.objects.get(session_id=name_of(there))
+    assert here.post("/account/sessions/", {"session": str(ours.id)})["Location"] == "/account/sessions/"
+    assert [is_in(each) for each in (here, there, elsewhere)] == [True, False, True]
+    assert len(listed(here)) == 1
+    assert events()[-1] == ("accounts.session_ended", {"user": user.pk, "reason": "by hand"})
+
+
+def test_or_all_others_at_once() -> None:
+    here, there, elsewhere = three(person())
+    here.post("/account/sessions/")
+    assert [is_in(each) for each in (here, there, elsewhere)] == [True, False, False]
+    assert listed(here) == []
+    assert OpenSession.objects.count() == Session.objects.count() == 2
+
+
+@pytest.mark.parametrize("of", ["other", "self", "nobody", "nonsense"])
+def test_none_of_another_person_nor_this_one(of: str) -> None:
+    here, _, _ = three(person())
+    theirs = OpenSession.objects.get(user__email="bob@example.com")
+    mine = OpenSession.objects.get(session_id=name_of(here))
+    given = {"other": str(theirs.id), "self": str(mine.id), "nobody": str(uuid4()), "nonsense": "x' or 1=1"}[of]
+    here.post("/account/sessions/", {"session": given})
+    assert is_in(here)
+    assert Session.objects.count() == 4
+
+
+def test_an_open_session_alone_ends_no_other() -> None:
+    here, there, _ = three(person())
+    session = here.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 301}]
+    session.save()
+    asked = here.post("/account/sessions/")
+    assert asked["Location"].startswith("/account/reauthenticate/")
+    assert is_in(there)
+    here.post(asked["Location"], {"password": PASSWORD, "next": "/account/sessions/"})
+    assert not is_in(there), "what was asked for goes on once it was proved"
+
+
+def test_the_list_follows_a_session_that_gets_another_name() -> None:
+    user = person()
+    here, there, _ = three(user)
+    there.post("/account/reauthenticate/", {"password": PASSWORD})
+    new = "another good password"
+    here.post("/account/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
+    assert listed(here) == []
+    other = Client()
+    sign_in(other, user, password=new)
+    assert len(listed(here)) == 1
+    age(other, began=80 * HOUR, seen=73 * HOUR)
+    assert listed(here) == []
+    here.post("/account/logout/")
+    assert not OpenSession.objects.filter(session_id=name_of(here)).exists()
