@@ -44,8 +44,18 @@ def test_grace_ends_after_its_days_and_cancellation_only_where_it_is_set() -> No
     "said", [{"step_days": (0, 1)}, {"step_days": (3, 1)}, {"step_days": (1, 1)}, {"grace_days": 0}, {"cancel_days": 0}]
 )
 def test_a_schedule_that_cannot_be_is_refused(said: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="day"):
+    with pytest.raises(ValueError, match="day") as refused:
         Schedule(**said)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "steps of dunning are days that rise from 1 on"
+        if "step_days" in said
+        else "grace, and what comes after it, is at least a day"
+    )
+
+
+def test_a_day_is_enough() -> None:
+    shortest = Schedule(step_days=(1,), grace_days=1, cancel_days=1)
+    assert shortest.step_at(OPENED, 1) == shortest.grace_ends_at(OPENED) == shortest.cancels_at(OPENED) == OPENED + DAY
 
 
 @pytest.mark.parametrize(

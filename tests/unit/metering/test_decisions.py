@@ -473,6 +473,11 @@ def test_every_answer_names_its_offer() -> None:
         assert outcome.status == status
     missing = decider(subscriptions=[])
     assert missing.decide(first).offer is first
+    poor = decider(limit(None, credits_per_unit=Decimal(100)))
+    for asked in (offer("1", key="e"), offer("1000000000000", key="f")):
+        outcome = poor.decide(asked)
+        assert outcome.offer is asked
+        assert outcome.status == "refused"
     assert missing.reserve(first)[0].offer is first
 
 
