@@ -28,8 +28,6 @@ _LIMITS = (
     *("--http1-buffer-size", "65536"),
     # Connections at once, a worker.
     *("--backlog", "2048", "--backpressure", "1000"),
-    # Half of what tasks cost otherwise; newer Pythons do without.
-    *(("--task-impl", "rust") if sys.version_info < (3, 12) else ()),
 )
 
 
