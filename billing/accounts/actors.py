@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from billing.infra import audit, second_wall
+from billing.infra import audit, logs, second_wall
 from billing.kernel import ids
 from billing.kernel.errors import Forbidden, NotFound
 from billing.models import ApiKey, Organization, Role, User
@@ -204,6 +204,7 @@ def require(actor: Actor, act: Act, organization: Organization | None) -> None:
     """
     if may(actor, act, organization):
         return
+    logs.event("access.refused", actor=actor.name, act=act.value, organization=organization.id if organization else "")
     if organization is not None:
         if not is_visible(actor, organization):
             raise no_organization()

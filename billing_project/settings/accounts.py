@@ -41,6 +41,7 @@ ACCOUNT_EMAIL_VERIFICATION = BILLING_EMAIL_VERIFICATION
 # A code typed into the page where the sign-up began; by a link where it need not be confirmed at once.
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = BILLING_EMAIL_VERIFICATION == "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 600
 
 # Guesses, counted in the cache: per address of the network, and per account, whose right password is then refused too.
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}

@@ -234,6 +234,34 @@ def test_a_code_by_mail_is_good_in_the_session_that_asked_for_it_alone() -> None
     assert user.email == "new@example.com"
 
 
+@pytest.mark.parametrize(("seconds", "is_good"), [(590, True), (601, False)])
+def test_a_code_by_mail_is_good_for_ten_minutes(monkeypatch: pytest.MonkeyPatch, seconds: int, is_good: bool) -> None:
+    client, user = entered()
+    client.post("/account/email/", {"email": "new@example.com", "action_add": "1"})
+    found = re.search(r"^[A-Z0-9-]{6,}$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert found
+    later = time.time() + seconds
+    monkeypatch.setattr("allauth.account.internal.flows.code_verification.time.time", lambda: later)
+    client.post("/account/confirm-email/", {"code": found[0]})
+    user.refresh_from_db()
+    assert (user.email == "new@example.com") == is_good
+
+
+def test_a_new_password_by_mail_is_not_a_second_factor() -> None:
+    user, client = person(), Client()
+    app(user)
+    client.post("/account/password/reset/", {"email": user.email})
+    found = re.search(r"http://testserver(/account/password/reset/key/\S+)", str(mail.outbox[-1].body))
+    assert found
+    page = client.get(found[1], follow=True)
+    new = "another good password"
+    done = client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
+    assert done["Location"] == "/account/password/reset/key/done/"
+    assert not is_in(client)
+    assert sign_in(client, user, password=new)["Location"] == "/account/2fa/authenticate/"
+    assert not is_in(client)
+
+
 def test_hours_are_the_documentation_s(settings: Settings) -> None:
     page = (Path(__file__).parents[3] / "docs" / "accounts.md").read_text()
     said = dict(re.findall(r"^\| `(BILLING_\w*SESSION\w*_HOURS)` \| (\d+) \|", page, re.MULTILINE))

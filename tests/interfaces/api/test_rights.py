@@ -1,5 +1,6 @@
 """Who may do what through the API: scopes of keys, roles of people, groups of staff."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -239,6 +240,19 @@ def test_groups_of_someone_who_is_no_staff_count_for_nothing(world: World, invoi
     user, api = person(world, cleared_regions=["*"])
     user.groups.add(Group.objects.get_or_create(name="finance")[0])
     assert status_of(api, world, invoice, "adjust") == 404
+
+
+def test_who_was_refused_what_is_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    user, api = person(world)
+    members.set_role(organization=world.acme, user=user, role="member", actor=CLI)
+    with caplog.at_level(logging.INFO, logger="billing"):
+        assert api.get("/billing/organizations/acme").status == 200
+        assert api.get("/billing/organizations/acme/keys").status == 403
+        assert api.get(f"/billing/organizations/{world.other.slug}/keys").status == 404
+    said = [vars(each)["fields"] for each in caplog.records if each.getMessage() == "access.refused"]
+    assert said == [
+        {"actor": f"user:{user.id}", "act": "keys", "organization": each.id} for each in (world.acme, world.other)
+    ]
 
 
 def test_someone_inactive_is_nobody(world: World, invoice: str) -> None:
