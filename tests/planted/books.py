@@ -170,9 +170,9 @@ def make_rich_books() -> Books:
             reserving.settle(reservation=reserved, quantity=Decimal(2), now=now)
     buy(subscription, now)
     for name in ("kept", "left"):
-        key, _ = accounts.create_key(organization=organization, name=name, scopes=["read"], actor=OPERATOR)
+        made_key, _ = accounts.create_key(organization=organization, name=name, scopes=["read"], actor=OPERATOR)
         if name == "left":
-            accounts.revoke_key(key=key, actor=OPERATOR, now=now)
+            accounts.revoke_key(key=made_key, actor=OPERATOR, now=now)
     give(subscription, 3, now)
     spare = CreditGrant.objects.filter(account__subscription=subscription).latest("created_at", "id")
     voiding.void(grant=spare, actor=OPERATOR, reason="given twice", now=now)
