@@ -95,3 +95,20 @@ def test_published_and_suspended_listings_are_drawn_up_alike() -> None:
     ):
         rows = transitions._of_one_before_the_public(status, other, step)
         assert rows == {state: steps for state, steps in TRANSITIONS.items() if state.status == status}
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "message"),
+    [
+        (State(Status.DRAFT), Step.PUBLISH, "A listing that is draft does not allow to publish."),
+        (
+            State(Status.PUBLISHED, Change.SUBMITTED),
+            Step.EDIT,
+            "A listing that is published with a change that is submitted does not allow to edit.",
+        ),
+    ],
+)
+def test_a_refusal_says_where_the_listing_is(state: State, step: Step, message: str) -> None:
+    with pytest.raises(IllegalStep) as refused:
+        transitions.after(state, step)
+    assert (refused.value.message, refused.value.details) == (message, {"step": step.value})
