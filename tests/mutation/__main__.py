@@ -32,7 +32,7 @@ def main() -> int:
     modules = [name for name in map(pure.module_of, pure.list_paths()) if name.startswith(asked.only)]
     began = time.monotonic()
     if asked.again:
-        return report.tell(PLACE, modules, floor=asked.floor, seconds=0)
+        return report.tell(PLACE, modules, floor=asked.floor)
     workspace.make(PLACE, anew=not asked.only)
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(asked.processes)]
     patterns = [f"{module}.*" for module in modules] if asked.only else []

@@ -43,7 +43,7 @@ class Equivalent(NamedTuple):
         return self.function, self.was, self.now
 
 
-def tell(place: Path, modules: Iterable[str], *, floor: float, seconds: float) -> int:
+def tell(place: Path, modules: Iterable[str], *, floor: float, seconds: float | None = None) -> int:
     """Write the table and the survivors. 1 where too few were found or the list of equivalents is wrong, else 0."""
     mutants = list(_mutants(place, list(modules)))
     survivors = [mutant for mutant in mutants if mutant.outcome not in FOUND]
@@ -61,7 +61,8 @@ def tell(place: Path, modules: Iterable[str], *, floor: float, seconds: float) -
         sys.stdout.write(f"equivalents.toml: no survivor of {function} any more: {was!r} to {now!r}\n")
     outcomes = Counter(mutant.outcome for mutant in mutants)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    sys.stdout.write(f"{told}; {score:.1f} per cent of the meaningful ones found, {floor:g} asked; {seconds:.0f} s\n")
+    took = "" if seconds is None else f"; {seconds:.0f} s"
+    sys.stdout.write(f"{told}; {score:.1f} per cent of the meaningful ones found, {floor:g} asked{took}\n")
     return int(bool(stale) or score < floor)
 
 
