@@ -100,3 +100,7 @@ def test_the_latest_due_step_is_due_and_the_one_after_is_not(days: list[int], be
     assert following is None or following > now
     at = plan.step_at(OPENED, step)
     assert step == behind or (at is not None and at <= now)
+
+
+def test_an_invoice_that_opened_again_waits_a_week() -> None:
+    assert timedelta(days=7) == schedule.REOPENED_WAITS
