@@ -3,6 +3,7 @@ PORT ?= 8000
 DATA ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
+MUTATION := .venv-mutation
 PINS := requirements/bootstrap.txt requirements/runtime.txt pyproject.toml
 
 .PHONY: run test browser pictures simulation model faults ordeal frontdoor corpus schemathesis planted coverage mutation dashboard-at-size doctor-at-size bench bench-growth lint audit types check format requirements clean venv venv-dev venv-browser
@@ -53,8 +54,8 @@ coverage: venv-dev
 
 # The same modules changed in every way that mutmut knows, and whether those tests notice; ARGS="--only
 # billing.invoicing" for some, ARGS="--processes 2" for two at a time.
-mutation: venv-dev
-	@$(BIN)/python -m tests.mutation $(ARGS)
+mutation: $(MUTATION)/.mutation
+	@$(MUTATION)/bin/python -m tests.mutation $(ARGS)
 
 # Roles, a dump, a lost database, a restore and a silent doctor, on servers of its own: docs/operations.md.
 restore-drill: venv-dev
@@ -121,12 +122,13 @@ requirements: venv
 	@$(COMPILE) -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(COMPILE) --group browser -c requirements/dev.txt -o requirements/browser.txt
+	@$(COMPILE) --group dev --group mutation -c requirements/dev.txt -o requirements/mutation.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-config --no-header \
 	  --no-emit-index-url --no-emit-find-links --group bootstrap -o requirements/bootstrap.txt
 
 # The data folder stays: it is the customer's.
 clean:
-	@rm -rf $(VENV) staticfiles *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation .coverage
+	@rm -rf $(VENV) $(MUTATION) staticfiles *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than every file that decides what is installed, so a second start installs nothing.
@@ -140,4 +142,8 @@ $(VENV)/.dev: $(PINS) requirements/dev.txt
 
 $(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
 	@requirements/install $(PYTHON) $(VENV) requirements/browser.txt
+	@touch $@
+
+$(MUTATION)/.mutation: $(PINS) requirements/mutation.txt
+	@requirements/install $(PYTHON) $(MUTATION) requirements/mutation.txt
 	@touch $@

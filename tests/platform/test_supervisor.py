@@ -69,12 +69,8 @@ def test_it_serves_guards_its_folder_and_port_stops_on_sigterm_and_keeps_its_dat
 
 def test_it_revives_programs_and_nothing_outlives_a_killed_supervisor(run: Run) -> None:
     facts = run.ready()
-    # Their main processes: what these leave behind of theirs must be gone before the next one starts. One that has just
-    # been started may not bear its name yet.
-    deadline = time.monotonic() + 20
-    while not all((before := {each: run.processes(each) for each in ("/granian", "worker", "beat")}).values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    # Their main processes: what these leave behind of theirs must be gone before the next one starts.
+    before = {each: run.processes(each) for each in ("granian", "billing_project worker ", "billing_project beat ")}
     for victims in before.values():
         os.kill(victims[0], signal.SIGKILL)
     deadline = time.monotonic() + 20
@@ -92,7 +88,7 @@ def test_it_revives_programs_and_nothing_outlives_a_killed_supervisor(run: Run) 
 
 def test_it_stops_with_a_sentence_when_a_server_of_its_own_ends(run: Run) -> None:
     run.ready()
-    os.kill(run.processes("postgres")[0], signal.SIGKILL)
+    os.kill(run.processes("/postgres ")[0], signal.SIGKILL)
     assert_one_sentence(run.refused(), "PostgreSQL has ended", "postgres.log")
     assert run.processes() == []
 

@@ -50,8 +50,8 @@ class Run:
         self.popen.communicate(timeout=STOP_SECONDS_MAX)
         return self.popen.returncode
 
-    def processes(self, argument: str = "") -> list[int]:
-        """The ids of living processes of this run, or those with ``argument`` as an end of one of their arguments.
+    def processes(self, words: str = "") -> list[int]:
+        """The ids of living processes of this run, or those with ``words`` in their command line.
 
         They are known by the data folder in their command line, environment or working directory.
         """
@@ -65,7 +65,7 @@ class Run:
             except OSError:
                 continue
             ours = mark in command or b"PROMETHEUS_MULTIPROC_DIR=" + mark in environment or place.startswith(mark)
-            if ours and any(part.endswith(argument.encode()) for part in command.split(b"\0")):
+            if ours and words.encode() in command.replace(b"\0", b" "):
                 found.append(int(folder.name))
         return sorted(found)
 
