@@ -51,23 +51,24 @@ class Run:
         return self.popen.returncode
 
     def processes(self, words: str = "") -> list[int]:
-        """The ids of living processes of this run, or those with ``words`` in their command line.
+        """The ids of living processes of this run, or those with ``words`` in their command line; oldest first.
 
         They are known by the data folder in their command line, environment or working directory.
         """
         mark = str(self.data).encode()
-        found = []
+        found = []  # with their start, as ids begin anew at some point
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 command = (folder / "cmdline").read_bytes()
                 environment = (folder / "environ").read_bytes()
                 place = os.fsencode((folder / "cwd").readlink())
+                started = int((folder / "stat").read_text().rpartition(")")[2].split()[19])
             except OSError:
                 continue
             ours = mark in command or b"PROMETHEUS_MULTIPROC_DIR=" + mark in environment or place.startswith(mark)
             if ours and words.encode() in command.replace(b"\0", b" "):
-                found.append(int(folder.name))
-        return sorted(found)
+                found.append((started, int(folder.name)))
+        return [process for _, process in sorted(found)]
 
     def wait_until_gone(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS_MAX
