@@ -203,7 +203,7 @@ class Decider:
         windows = self._windows(subscription, meter, terms.period, at)
         account = self.books.accounts[subscription.id]
         lines = tuple(Line(guard, windows[guard.cadence]) for guard in guards.metered)
-        priced = next((line for line in lines if line.guard.is_priced), None)
+        priced = next((line for line in lines if line.guard is guards.priced), None)
         if terms.judged_at != at:
             # What it stands in is not where it lies, and that holds for no other instant.
             return Stretch(at, at, subscription, account, terms, guards, windows, lines, priced, terms.judged_at)
