@@ -75,8 +75,7 @@ def create(
     if len(queries.list_endpoints(organization)) >= ENDPOINTS_MAX:
         raise TooManyEndpoints(f"An organization has at most {ENDPOINTS_MAX} webhook endpoints.")
     endpoint.save(force_insert=True)
-    secret = signing.new_secret()
-    WebhookSecret.objects.create(endpoint=endpoint, text=keeping.close(secret), created_at=now)
+    secret = _new_secret(endpoint, now)
     rows.record("create", endpoint, actor, topics=endpoint.topics)
     return endpoint, secret
 
@@ -121,8 +120,7 @@ def rotate(
     if WebhookSecret.objects.filter(endpoint=endpoint).count() >= SECRETS_MAX:
         raise TooManySecrets(f"{SECRETS_MAX} secrets sign already; wait until one of them has run out.")
     WebhookSecret.objects.filter(endpoint=endpoint, expires_at=None).update(expires_at=now + grace)
-    secret = signing.new_secret()
-    WebhookSecret.objects.create(endpoint=endpoint, text=keeping.close(secret), created_at=now)
+    secret = _new_secret(endpoint, now)
     rows.record("rotate", endpoint, actor, grace_seconds=int(grace.total_seconds()))
     return endpoint, secret
 
@@ -174,3 +172,10 @@ def _url(url: str) -> str:
 
 def _description(text: str) -> str:
     return fields.name(text, field="description", length_max=DESCRIPTION_LENGTH_MAX, blank=True)
+
+
+def _new_secret(endpoint: WebhookEndpoint, now: datetime) -> str:
+    """A secret that signs for ``endpoint`` from ``now`` on, as it is told once."""
+    secret = signing.new_secret()
+    WebhookSecret.objects.create(endpoint=endpoint, text=keeping.close(secret), created_at=now)
+    return secret
