@@ -75,8 +75,9 @@ def allocate(grants: Sequence[Spendable], *, credits: Decimal, at: datetime) -> 
     for grant in grants:
         if missing <= ZERO:
             break
-        if grant.remaining > ZERO and is_spendable(grant, at):
-            share = min(grant.remaining, missing)
+        remaining = grant.remaining
+        if remaining > ZERO and is_spendable(grant, at):
+            share = missing if missing < remaining else remaining
             shares.append(Share(grant.id, share))
             missing -= share
     return shares, missing

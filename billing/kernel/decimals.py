@@ -18,6 +18,7 @@ ZERO = Decimal(0)
 
 # ASCII digits only: int() and Decimal() also read "1_0", full-width digits and surrounding blanks.
 _PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,12}", re.ASCII)
 # Wide enough for any product of two column values, so nothing is rounded before we say so.
 EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 _STEPS = {places: Decimal(1).scaleb(-places) for places in range(RATE_PLACES + 1)}
@@ -29,6 +30,9 @@ def parse_decimal(text: str, *, places: int = QUANTITY_PLACES) -> Decimal:
     Raises ``ValueError`` with a sentence for anything else: exponents, blanks, signs other than a minus, digits
     outside ASCII, or more than ``places`` decimals that are not zero.
     """
+    if _WHOLE.fullmatch(text):
+        # Most that is counted: it cannot be too large, and there is nothing to round.
+        return Decimal(f"{text}.{'0' * places}")
     if not _PLAIN.fullmatch(text):
         raise ValueError("is not a plain decimal number")
     return bounded(Decimal(text), places=places)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 _RANDOM_BYTES = 10
 # Of the 80 bits behind the time, those that are free, and version 7 and the variant in the others.
@@ -19,19 +19,26 @@ _FREE = (1 << 80) - 1 & ~(0xF << 76 | 0x3 << 62)
 
 def new_id() -> UUID:
     """Return a version 7 UUID for this millisecond of the real clock."""
-    return _id(os.urandom(_RANDOM_BYTES))
+    return UUID(int=_fixed() | int.from_bytes(os.urandom(_RANDOM_BYTES)) & _FREE)
 
 
 def new_ids(about: int) -> Iterator[UUID]:
-    """As ``new_id`` any number of times; ``about`` so many cost less than one by one."""
+    """As ``new_id`` any number of times; ``about`` so many are of one millisecond and cost less than one by one."""
     while True:
-        random = os.urandom(_RANDOM_BYTES * about)
+        random, fixed = os.urandom(_RANDOM_BYTES * about), _fixed()
         for start in range(0, len(random), _RANDOM_BYTES):
-            yield _id(random[start : start + _RANDOM_BYTES])
+            # As one comes out of a pickle: what its own constructor would check is so by construction.
+            made = _blank(UUID)
+            _set(made, "int", fixed | int.from_bytes(random[start : start + _RANDOM_BYTES]) & _FREE)
+            _set(made, "is_safe", SafeUUID.unknown)
+            yield made
 
 
-def _id(random: bytes) -> UUID:
-    return UUID(int=time.time_ns() // 1_000_000 << 80 | int.from_bytes(random) & _FREE | _FIXED)
+_blank, _set = UUID.__new__, object.__setattr__
+
+
+def _fixed() -> int:
+    return time.time_ns() // 1_000_000 << 80 | _FIXED
 
 
 def parse_uuid(text: str) -> UUID | None:

@@ -50,6 +50,8 @@ def settle(at: datetime, zone: ZoneInfo) -> datetime:
     """
     if at.tzinfo is not None:
         return at.astimezone(UTC)
+    if zone.key == "UTC":
+        return at.replace(tzinfo=UTC)
     settled = at.replace(tzinfo=zone).astimezone(UTC)
     if settled.astimezone(zone).replace(tzinfo=None) != at:
         raise ValueError(f"is not a time that exists in {zone.key}")

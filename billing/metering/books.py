@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -74,8 +74,17 @@ class WindowRow(msgspec.Struct, frozen=True):
     peak: Decimal = ZERO
 
 
+class Known(Protocol):
+    """What a key stands for: an event, and the SHA-256 (hex) of the content that took it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def event(self) -> EventView: ...
+
+
 class KnownEvent(msgspec.Struct, frozen=True):
-    """An event whose key is taken, and the SHA-256 (hex) of the content that took it."""
+    """A key that was taken before, by ``Known``."""
 
     source: str
     key: str
@@ -252,7 +261,7 @@ class Books:
 
     def __init__(self, row: BooksRow) -> None:
         self.row = row
-        self.known = {(known.source, known.key): known for known in row.known}
+        self.known: dict[tuple[str, str], Known] = {(known.source, known.key): known for known in row.known}
         self.accounts = {subscription.id: Account(subscription) for subscription in row.subscriptions}
         self.windows: dict[WindowKey, Window] = {}
         self.charges: dict[ChargeKey, Charge] = {}

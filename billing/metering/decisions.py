@@ -21,7 +21,7 @@ from billing.metering.books import (
     Account,
     Books,
     ChargeKey,
-    KnownEvent,
+    Known,
     PeriodRow,
     SpanRow,
     SubscriptionRow,
@@ -94,12 +94,6 @@ class Terms(NamedTuple):
     billed: PeriodRow
 
 
-class Accepted(NamedTuple):
-    offer: Offer
-    event: EventView
-    fingerprint: str
-
-
 class Line(NamedTuple):
     guard: MeteredGuard
     window: Window
@@ -122,6 +116,15 @@ class Stretch(NamedTuple):
     priced: Line | None
     # In place of the instant itself, for use told ahead of a period that has not begun.
     judged_at: datetime | None = None
+
+
+class Accepted(NamedTuple):
+    """``fingerprint`` in hex."""
+
+    offer: Offer
+    event: EventView
+    fingerprint: str
+    stretch: Stretch
 
 
 class Judged(NamedTuple):
@@ -223,7 +226,7 @@ class Decider:
         )
         return stretch
 
-    def _repeat(self, offer: Offer, known: KnownEvent) -> Outcome:
+    def _repeat(self, offer: Offer, known: Known) -> Outcome:
         if known.fingerprint == offer.fingerprint().hex():
             return Outcome(offer, "duplicate", known.event, None)
         message = f"The key {offer.key!r} was used for another event."
@@ -362,7 +365,7 @@ class Decider:
                 "The quantity costs more credits than can be counted.",
             )
             return Outcome(offer, "refused", None, refusal, self._readings(stretch))
-        payable = stretch.account.payable(self.books.held_credits())
+        payable = stretch.account.payable(self.books.held_credits() if self.books.holds else {})
         shares, deficit = allocate(payable, credits=due, at=stretch.judged_at or at)
         if deficit and priced is not None and (blocks_all or priced.blocks):
             refusal = Refusal(
@@ -377,10 +380,11 @@ class Decider:
 
     def _book(self, offer: Offer, event: EventView, judged: Judged) -> None:
         stretch, shares, _, _, paid = judged
+        quantity, overage = event.quantity, event.overage
         # What was taken back and is used again crosses no line anew.
-        before = [window.reached for _, window in stretch.lines]
+        limited = [(guard, window, window.reached) for guard, window in stretch.lines if guard.limit is not None]
         for window in stretch.windows.values():
-            window.add(event.quantity, event.overage)
+            window.add(quantity, overage)
         stretch.account.pay(shares, event.id)
         if event.overage or event.credit_deficit:
             charge = self.books.charge(
@@ -388,7 +392,7 @@ class Decider:
             )
             charge.overage += event.overage
             charge.credit_deficit += event.credit_deficit
-        for (guard, window), reached in zip(stretch.lines, before, strict=True):
+        for guard, window, reached in limited:
             for percent in quotas.crossed(before=reached, after=window.taken, limit=guard.limit):
                 self.crossings.append(
                     Crossing(
@@ -405,8 +409,9 @@ class Decider:
         if event.credits_due:
             self._notice(stretch.account, paid)
         fingerprint = offer.fingerprint().hex()
-        self.books.known[offer.source, offer.key] = KnownEvent(offer.source, offer.key, fingerprint, event)
-        self.accepted.append(Accepted(offer, event, fingerprint))
+        accepted = Accepted(offer, event, fingerprint, stretch)
+        self.books.known[offer.source, offer.key] = accepted
+        self.accepted.append(accepted)
 
     def _notice(self, account: Account, paid: Decimal) -> None:
         """Tell of credits that got low or out, each once. By what could pay now: what use told late could not have

@@ -21,19 +21,9 @@ OWN_SOURCES = frozenset({"reservation", "guardrail"})
 
 def find_flaw(offer: Offer, *, is_preview: bool = False) -> Refusal | None:
     """The refusal of an offer that could not be stored as it is; None if it could. A preview needs no key."""
-    for name, text, length_max in (
-        ("key", offer.key, KEY_LENGTH_MAX),
-        ("source", offer.source, KEY_LENGTH_MAX),
-        *(("guardrail_flags", flag, NAME_LENGTH_MAX) for flag in offer.guardrail_flags),
-    ):
-        if not (is_preview and name == "key") and not (text and is_storable(text, length_max)):
-            return _refusal(name, f"{name} must have 1 to {length_max} characters, without NUL or half a character.")
-    if not is_storable(offer.meter, NAME_LENGTH_MAX):
-        return Refusal("meter_undeclared", "billing:error:meter-undeclared", "No such event is declared.")
-    if not is_storable(offer.service, NAME_LENGTH_MAX):
-        return _refusal(
-            "service", f"service has at most {NAME_LENGTH_MAX} characters, without NUL or half a character."
-        )
+    refusal = None if _is_usual(offer) else _find_unstorable(offer, is_preview=is_preview)
+    if refusal is not None:
+        return refusal
     try:
         quantity = bounded(offer.quantity)
     except ValueError as error:
@@ -44,6 +34,37 @@ def find_flaw(offer: Offer, *, is_preview: bool = False) -> Refusal | None:
         return _refusal("occurred_at", "occurred_at needs an offset.")
     if offer.payload is not None and not (isinstance(offer.payload, dict) and _is_json(offer.payload, 1)):
         return _refusal("payload", "The payload must be a JSON object: text, finite numbers, true, false, null.")
+    return None
+
+
+def _is_usual(offer: Offer) -> bool:
+    """Whether all of an offer's texts are short and plain ASCII: most are, and need no closer look."""
+    if not (offer.key and offer.source) or offer.guardrail_flags:
+        return False
+    texts = offer.key + offer.source + offer.meter + offer.service
+    return (
+        texts.isascii()
+        and "\0" not in texts
+        and len(offer.key) <= KEY_LENGTH_MAX
+        and len(offer.source) <= KEY_LENGTH_MAX
+        and len(offer.meter) <= NAME_LENGTH_MAX
+        and len(offer.service) <= NAME_LENGTH_MAX
+    )
+
+
+def _find_unstorable(offer: Offer, *, is_preview: bool) -> Refusal | None:
+    if not is_preview and not _is_name(offer.key, KEY_LENGTH_MAX):
+        return _unnamed("key", KEY_LENGTH_MAX)
+    if not _is_name(offer.source, KEY_LENGTH_MAX):
+        return _unnamed("source", KEY_LENGTH_MAX)
+    if not all(_is_name(flag, NAME_LENGTH_MAX) for flag in offer.guardrail_flags):
+        return _unnamed("guardrail_flags", NAME_LENGTH_MAX)
+    if not is_storable(offer.meter, NAME_LENGTH_MAX):
+        return Refusal("meter_undeclared", "billing:error:meter-undeclared", "No such event is declared.")
+    if not is_storable(offer.service, NAME_LENGTH_MAX):
+        return _refusal(
+            "service", f"service has at most {NAME_LENGTH_MAX} characters, without NUL or half a character."
+        )
     return None
 
 
@@ -64,6 +85,14 @@ def is_storable(text: str, length_max: int) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_name(text: str, length_max: int) -> bool:
+    return bool(text) and is_storable(text, length_max)
+
+
+def _unnamed(name: str, length_max: int) -> Refusal:
+    return _refusal(name, f"{name} must have 1 to {length_max} characters, without NUL or half a character.")
 
 
 def _is_json(value: Any, depth: int) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -15,6 +16,8 @@ from billing.metering.decisions import Decider
 from billing.metering.flaws import find_claim, find_flaw
 from billing.metering.offers import Offer, Outcome
 from billing.metering.opening import open_books
+
+Item = TypeVar("Item")
 
 
 def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
@@ -33,10 +36,7 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
         for offer, flaw in zip(offers, flaws, strict=True)
     ]
     # After the lock is released, on a connection of their own: counting must not make the next writer wait.
-    by_organization: dict[UUID, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_organization.setdefault(outcome.offer.organization.id, []).append(outcome)
-    for organization_id, its_outcomes in by_organization.items():
+    for organization_id, its_outcomes in _apart(outcomes, of=lambda outcome: outcome.offer).items():
         decider = deciders.get(organization_id)
         at = decider.now if decider else its_outcomes[-1].offer.organization.clock_at or now
         tell(organization_id, at, its_outcomes)
@@ -46,17 +46,32 @@ def record(offers: Sequence[Offer], *, now: datetime) -> list[Outcome]:
 def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider], list[Outcome]]:
     if not offers:
         return {}, []
-    by_organization: dict[UUID, list[Offer]] = {}
-    for offer in offers:
-        by_organization.setdefault(offer.organization.id, []).append(offer)
+    by_organization = _apart(offers, of=lambda offer: offer)
     may_commit = statements.may_commit()
     with transaction.atomic():
         deciders = open_books(by_organization, now, locking=True)
         # Nobody reads the guards behind each of many.
         is_read = len(offers) == 1
-        outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]
+        if len(deciders) == 1:
+            (decider,) = deciders.values()
+            outcomes = [decider.decide(offer, is_read=is_read) for offer in offers]
+        else:
+            outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]
         store.write(deciders.values(), committing=may_commit)
     return deciders, outcomes
+
+
+def _apart(items: Iterable[Item], *, of: Callable[[Item], Offer]) -> dict[UUID, list[Item]]:
+    """``items`` by organization, in their order. Most lists are one organization's, and looking it up for each takes
+    longer than seeing that it is the same."""
+    apart: dict[UUID, list[Item]] = {}
+    last, its = None, []
+    for item in items:
+        organization = of(item).organization
+        if organization is not last:
+            last, its = organization, apart.setdefault(organization.id, [])
+        its.append(item)
+    return apart
 
 
 def tell(organization_id: UUID, now: datetime, outcomes: Sequence[Outcome]) -> None:

@@ -1,15 +1,14 @@
 """The two statements of recording: one loads all that a list of offers touches, one writes all that was decided.
 
-Both take one JSON parameter and are set-based, so that a list of a thousand costs about what a list of ten does. The
-load runs after the organizations' locks are held, in a statement of its own and hence with a snapshot of its own:
-what it reads cannot change before the write.
+Both are set-based, so that a list of a thousand costs no more statements than a list of one. The load runs after the
+organizations' locks are held, in a statement of its own and hence with a snapshot of its own: what it reads cannot
+change before the write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -19,11 +18,9 @@ from django.db import DataError
 from psycopg.errors import DivisionByZero
 
 from billing.infra import locks, statements
-from billing.kernel.decimals import plain
 from billing.kernel.errors import InvariantViolation
-from billing.kernel.ids import new_id, new_ids
 from billing.kernel.periods import Cadence, calendar_window
-from billing.metering import writing_one
+from billing.metering import writing_many, writing_one
 from billing.metering.books import Books, BooksRow
 from billing.metering.decisions import CALENDAR, Decider
 from billing.metering.offers import AHEAD_MAX, LATE_MAX, Offer
@@ -120,80 +117,6 @@ FROM jsonb_to_recordset(%s::jsonb)
 CROSS JOIN LATERAL (SELECT * FROM organizations WHERE id = asked.organization_id LIMIT 1) organization
 """
 
-WRITE = """
-WITH doc AS MATERIALIZED (SELECT %s::jsonb AS d),
-new_events AS (
-    INSERT INTO marketplace_usage_events (id, organization_id, subscription_id, period_id, billed_period_id, plan_id,
-        meter, service, source, key, fingerprint, quantity, overage, credits_due, credits_paid, guardrail_flags,
-        occurred_at, recorded_at)
-    SELECT e.id, e.organization_id, e.subscription_id, e.period_id, e.billed_period_id, e.plan_id, e.meter, e.service,
-        e.source, e.key, decode(e.fingerprint, 'hex'), e.quantity, e.overage, e.credits_due, e.credits_paid,
-        e.guardrail_flags, e.occurred_at, e.recorded_at
-    FROM doc, jsonb_to_recordset(d->'events') AS e(id uuid, organization_id uuid, subscription_id uuid, period_id uuid,
-        billed_period_id uuid, plan_id uuid, meter text, service text, source text, key text, fingerprint text,
-        quantity numeric, overage numeric, credits_due numeric, credits_paid numeric, guardrail_flags text[],
-        occurred_at timestamptz, recorded_at timestamptz)
-    RETURNING 1),
-new_payloads AS (
-    INSERT INTO usage_event_payloads (event_id, organization_id, payload)
-    SELECT p.event_id, p.organization_id, p.payload
-    FROM doc, jsonb_to_recordset(d->'payloads') AS p(event_id uuid, organization_id uuid, payload jsonb)
-    RETURNING 1),
-new_windows AS (
-    INSERT INTO subscription_usage_ledger (organization_id, subscription_id, meter, cadence, starts_at, ends_at, used,
-        overage, events)
-    SELECT w.organization_id, w.subscription_id, w.meter, w.cadence, w.starts_at, w.ends_at, w.used, w.overage, w.events
-    FROM doc, jsonb_to_recordset(d->'new_windows') AS w(organization_id uuid, subscription_id uuid, meter text,
-        cadence text, starts_at timestamptz, ends_at timestamptz, used numeric, overage numeric, events bigint)
-    RETURNING 1),
--- "used = was" is the last guard: should anyone ever write without the lock, this finds no row and all is undone.
-grown_windows AS (
-    UPDATE subscription_usage_ledger usage SET used = w.used, overage = w.overage, events = w.events
-    FROM doc, jsonb_to_recordset(d->'windows') AS w(id bigint, was numeric, used numeric, overage numeric,
-        events bigint)
-    WHERE usage.id = w.id AND usage.used = w.was
-    RETURNING 1),
-drained_grants AS (
-    UPDATE marketplace_credit_grants g SET remaining = g.remaining - x.credits, consumed = g.consumed + x.credits
-    FROM doc, jsonb_to_recordset(d->'grants') AS x(id uuid, credits numeric)
-    WHERE g.id = x.id AND g.remaining >= x.credits
-    RETURNING 1),
-accounts AS (
-    UPDATE marketplace_subscriptions a SET credit_balance = x.balance, entries = x.entries, told = x.told
-    FROM doc, jsonb_to_recordset(d->'accounts') AS x(id uuid, was numeric, balance numeric, entries bigint,
-        told smallint)
-    WHERE a.subscription_id = x.id AND a.credit_balance = x.was
-    RETURNING 1),
-debits AS (
-    INSERT INTO marketplace_credit_ledger (id, organization_id, subscription_id, sequence, kind, amount, balance_after,
-        grant_id, event_id, actor, reason, booked_at)
-    SELECT x.id, x.organization_id, x.subscription_id, x.sequence, 'debit', -x.credits, x.balance_after, x.grant_id,
-        x.event_id, '', '', x.booked_at
-    FROM doc, jsonb_to_recordset(d->'debits') AS x(id uuid, organization_id uuid, subscription_id uuid,
-        sequence bigint, credits numeric, balance_after numeric, grant_id uuid, event_id uuid, booked_at timestamptz)
-    RETURNING 1),
-charges AS (
-    INSERT INTO billing_usage_charges AS c (organization_id, subscription_id, billed_period_id, service_period_id,
-        plan_id, meter, overage, credit_deficit)
-    SELECT x.organization_id, x.subscription_id, x.billed_period_id, x.service_period_id, x.plan_id, x.meter,
-        x.overage, x.credit_deficit
-    FROM doc, jsonb_to_recordset(d->'charges') AS x(organization_id uuid, subscription_id uuid, billed_period_id uuid,
-        service_period_id uuid, plan_id uuid, meter text, overage numeric, credit_deficit numeric)
-    ON CONFLICT (organization_id, subscription_id, billed_period_id, service_period_id, plan_id, meter) DO UPDATE
-        SET overage = c.overage + excluded.overage, credit_deficit = c.credit_deficit + excluded.credit_deficit
-    RETURNING 1),
-messages AS (
-    INSERT INTO billing_outbox (id, organization_id, topic, payload, created_at)
-    SELECT x.id, x.organization_id, x.topic, x.payload, x.created_at
-    FROM doc, jsonb_to_recordset(d->'outbox') AS x(id uuid, organization_id uuid, topic text, payload jsonb,
-        created_at timestamptz)
-    RETURNING 1)
-SELECT (SELECT count(*) FROM new_events), (SELECT count(*) FROM new_payloads), (SELECT count(*) FROM new_windows),
-    (SELECT count(*) FROM grown_windows), (SELECT count(*) FROM drained_grants), (SELECT count(*) FROM accounts),
-    (SELECT count(*) FROM debits), (SELECT count(*) FROM charges), (SELECT count(*) FROM messages)
-"""
-
-_PARTS = ("events", "payloads", "new_windows", "windows", "grants", "accounts", "debits", "charges", "outbox")
 _decode = msgspec.json.Decoder(BooksRow).decode
 
 
@@ -257,15 +180,13 @@ def write(deciders: Collection[Decider], *, committing: bool = False) -> None:
                 raise InvariantViolation("recording met rows that had changed: the lock was bypassed") from error
             raise
         return
-    document: dict[str, list[Any]] = {part: [] for part in _PARTS}
-    for decider in deciders:
-        _collect(decider, document)
-    if not document["events"]:
+    many = writing_many.statement(deciders)
+    if many is None:
         return
-    (counts,) = statements.fetch_all(WRITE, [msgspec.json.encode(document).decode()])
-    expected = tuple(len(document[part]) for part in _PARTS)
-    if counts != expected:
-        raise InvariantViolation(f"recording wrote {counts} rows of {_PARTS}, not {expected}: the lock was bypassed")
+    (counts,) = statements.fetch_texts(writing_many.WRITE, many.values)
+    if counts != many.rows:
+        names = ", ".join(writing_many.PARTS)
+        raise InvariantViolation(f"recording wrote {counts} rows of {names}, not {many.rows}: the lock was bypassed")
     # A statement of its own, which only flagged use costs.
     held = [(decider, each) for decider in deciders for each in decider.held]
     if held:
@@ -281,90 +202,3 @@ def write(deciders: Collection[Decider], *, committing: bool = False) -> None:
             )
             for decider, each in held
         )
-
-
-def _collect(decider: Decider, document: dict[str, list[Any]]) -> None:
-    organization_id = decider.books.row.organization_id
-    for offer, event, fingerprint in decider.accepted:
-        document["events"].append(
-            {
-                **msgspec.structs.asdict(event),
-                "organization_id": organization_id,
-                "service": offer.service,
-                "source": offer.source,
-                "key": offer.key,
-                "fingerprint": fingerprint,
-                "guardrail_flags": offer.guardrail_flags,
-            }
-        )
-        if offer.payload is not None:
-            document["payloads"].append(
-                {"event_id": event.id, "organization_id": organization_id, "payload": offer.payload}
-            )
-    _collect_windows(decider, organization_id, document)
-    _collect_credits(decider, organization_id, document)
-    for crossing in decider.crossings:
-        fields = {
-            key: plain(value) if isinstance(value, Decimal) else value
-            for key, value in crossing._asdict().items()
-            if key != "topic"
-        }
-        document["outbox"].append(
-            {
-                "id": new_id(),
-                "organization_id": organization_id,
-                "topic": crossing.topic,
-                "payload": fields,
-                "created_at": decider.now,
-            }
-        )
-
-
-def _collect_windows(decider: Decider, organization_id: UUID, document: dict[str, list[Any]]) -> None:
-    for window in decider.books.windows.values():
-        grown = {"used": window.used, "overage": window.overage, "events": window.events}
-        if window.row is not None and window.events != window.row.events:
-            document["windows"].append({"id": window.row.id, "was": window.row.used, **grown})
-        elif window.row is None and window.events:
-            document["new_windows"].append(
-                {**window.key._asdict(), "organization_id": organization_id, "ends_at": window.ends_at, **grown}
-            )
-    for key, charge in decider.books.charges.items():
-        document["charges"].append(
-            {
-                **key._asdict(),
-                "organization_id": organization_id,
-                "overage": charge.overage,
-                "credit_deficit": charge.credit_deficit,
-            }
-        )
-
-
-def _collect_credits(decider: Decider, organization_id: UUID, document: dict[str, list[Any]]) -> None:
-    for account in decider.books.accounts.values():
-        if not account.debits and account.told == account.row.told:
-            continue
-        document["accounts"].append(
-            {
-                "id": account.row.id,
-                "was": account.row.credit_balance,
-                "balance": account.balance,
-                "entries": account.entries,
-                "told": account.told,
-            }
-        )
-        for debit, debit_id in zip(account.debits, new_ids(len(account.debits) or 1), strict=False):
-            document["debits"].append(
-                {
-                    "id": debit_id,
-                    "organization_id": organization_id,
-                    "subscription_id": debit.subscription_id,
-                    "sequence": debit.sequence,
-                    "credits": debit.credits,
-                    "balance_after": debit.balance_after,
-                    "grant_id": debit.grant_id,
-                    "event_id": debit.event_id,
-                    "booked_at": decider.now,
-                }
-            )
-        document["grants"].extend({"id": grant_id, "credits": credits} for grant_id, credits in account.drained())

@@ -1,6 +1,6 @@
 """The statement that writes one event of the usual kind: nothing new but the event and, where credits paid, its debit.
 
-The same rows as ``store.WRITE`` writes of a list, with each value bound by itself: what a list is taken apart by costs
+The same rows as ``writing_many`` writes of a list, with each value bound by itself: what a list is taken apart by costs
 half of the time of a list of one. Whatever is not of this kind (a first use in a window, overage, two grants, a line
 that was crossed, a payload, flags) is a list.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from billing.kernel.ids import new_id
+from billing.metering import columns
 from billing.metering.books import Account, Window
 from billing.metering.decisions import Decider
 
@@ -58,7 +59,7 @@ def statement(decider: Decider) -> tuple[str, list[str]] | None:
     """The statement that writes what was decided, and its values as text; None where it takes a list's."""
     if len(decider.accepted) != 1 or decider.held or decider.crossings or decider.books.charges:
         return None
-    offer, event, fingerprint = decider.accepted[0]
+    offer, event, fingerprint, _ = decider.accepted[0]
     grown = [window for window in decider.books.windows.values() if window.row is None or _has_grown(window)]
     changed = [account for account in decider.books.accounts.values() if _has_changed(account)]
     is_usual = (
@@ -106,11 +107,7 @@ def _windows(grown: Iterable[Window]) -> tuple[str, str, str, str]:
     """Arrays of ids, of what was used before and after, and of events."""
     rows = [(window.row.id, window.row.used, window.used, window.events) for window in grown if window.row is not None]
     ids, was, used, events = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _array(ids), _array(was), _array(used), _array(events)
-
-
-def _array(values: Iterable[object]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
+    return columns.of_plain(ids), columns.of_plain(was), columns.of_plain(used), columns.of_plain(events)
 
 
 def _instant(at: datetime) -> str:

@@ -284,3 +284,54 @@ def test_counters_show_life_and_month() -> None:
     (counter,) = queries.list_counters(organization, now=NOW)
     assert (counter.meter, counter.total, counter.month) == ("case_created", 2, 2)
     assert counter.month_starts_at == factories.at("2026-02-28 15:00:00")
+
+
+def test_each_event_of_a_mixed_list_is_stored_as_it_was_offered() -> None:
+    catalogs.sync()
+    began = NOW - timedelta(days=8)
+    tenants = [factories.sandbox(clock_at=began) for _ in range(2)]
+    for organization in tenants:
+        onboard.subscribe(organization=organization, plan_code="scale", actor=OPERATOR, now=began)
+        Organization.objects.filter(id=organization.id).update(clock_at=NOW)
+    made = [
+        offer(
+            organization,
+            meter,
+            str(Decimal(place) / 8 + 1),
+            key=f'{meter} {place} "{{a,b}}\\ NULL é',
+            source=("api", 'a "quoted" \\ source', "null")[place % 3],
+            service=("", "chat, {1}")[place % 2],
+            guardrail_flags=((), ("slow", 'od"d'), ("slow",))[place % 3],
+            occurred_at=(None, NOW - timedelta(days=place))[place % 2],
+        )
+        for organization in tenants
+        for meter in ("case_created", "tokens")
+        for place in range(7)
+    ]
+    outcomes = record(*made)
+    assert statuses(outcomes) == ["accepted"] * 28
+    stored = {event.id: event for event in UsageEvent.objects.all()}
+    assert len(stored) == 28
+    for outcome in outcomes:
+        assert outcome.event is not None
+        event, told, given = stored[outcome.event.id], outcome.event, outcome.offer
+        assert (event.organization_id, event.meter_id, event.quantity, event.key, event.source, event.service) == (
+            given.organization.id,
+            given.meter,
+            given.quantity,
+            given.key,
+            given.source,
+            given.service,
+        )
+        assert tuple(event.guardrail_flags) == given.guardrail_flags
+        assert event.occurred_at == (given.occurred_at or NOW)
+        assert bytes(event.fingerprint) == given.fingerprint()
+        for name in ("subscription_id", "plan_id", "period_id", "billed_period_id"):
+            assert getattr(event, name) == getattr(told, name), name
+        assert (event.overage, event.credits_due, event.credits_paid, event.recorded_at) == (
+            told.overage,
+            told.credits_due,
+            told.credits_paid,
+            NOW,
+        )
+    assert verify() == []

@@ -72,7 +72,7 @@ def test_what_is_accepted_says_what_it_counts_for_whom_and_where() -> None:
     assert (event.occurred_at, event.recorded_at) == (NOW, NOW)
     assert not outcome.bills_closed
     (accepted,) = made.accepted
-    assert accepted == (offer("2.5"), event, offer("2.5").fingerprint().hex())
+    assert accepted[:3] == (offer("2.5"), event, offer("2.5").fingerprint().hex())
     assert made.held == made.crossings == []
 
 
@@ -493,7 +493,7 @@ def test_what_was_accepted_is_known_by_its_source_and_key() -> None:
     event = event_of(made.decide(offer("2", source="csv")))
     ((name, known),) = made.books.known.items()
     assert name == ("csv", "a")
-    assert (known.source, known.key, known.event) == ("csv", "a", event)
+    assert known.event == event
     assert known.fingerprint == offer("2", source="csv").fingerprint().hex()
 
 
