@@ -1,6 +1,6 @@
 """What runs in a process of its own, with the product's settings, and tells one line of JSON:
 
-python -m bench.inprocess batches SECONDS | drafts WAY
+python -m bench.inprocess batches SECONDS | drafts WAY, where the product's is ``workers`` or ``one worker``
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from itertools import islice
+from multiprocessing import get_context
 from typing import Any
+from uuid import UUID
 
 import django
 
@@ -40,9 +43,11 @@ def batches(seconds: float) -> dict[str, Any]:
 def drafts(way: str) -> dict[str, Any]:
     """All ended periods, drafted the product's way in chunks as its sweep hands them out, or one of the others."""
     from bench.references import drafting
+    from billing_project.supervisor import jobs
 
     ways: dict[str, Callable[[], int]] = {
-        "product": _draft,
+        "workers": lambda: _draft(processes=jobs.CONCURRENCY),
+        "one worker": lambda: _draft(processes=1),
         "naive": drafting.naive,
         "bulk": drafting.bulk,
         "statement": drafting.statement,
@@ -52,18 +57,31 @@ def drafts(way: str) -> dict[str, Any]:
     return {"invoices": drafted, "seconds": time.monotonic() - began}
 
 
-def _draft() -> int:
+def _draft(*, processes: int) -> int:
+    """The chunks that the sweep hands out, by processes that a worker has forked, as Celery's are."""
+    from django.db import connections
+    from django.utils import timezone
+
+    from billing.invoicing import queries
+    from billing.tasks import DRAFT_CHUNK
+
+    due = queries.iterate_due(timezone.now())
+    chunks = list(iter(lambda: list(islice(due, DRAFT_CHUNK)), []))
+    connections.close_all()
+    if processes == 1:
+        return sum(map(_draft_chunk, chunks))
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+        return sum(pool.map(_draft_chunk, chunks))
+
+
+def _draft_chunk(period_ids: list[UUID]) -> int:
     from django.utils import timezone
 
     from billing.accounts import actors
-    from billing.invoicing import operations, queries
-    from billing.tasks import DRAFT_CHUNK
+    from billing.invoicing import operations
 
-    now, actor, drafted = timezone.now(), actors.system("draft"), 0
-    due = queries.iterate_due(now)
-    while chunk := list(islice(due, DRAFT_CHUNK)):
-        drafted += sum(each.refusal is None for each in operations.draft_many(period_ids=chunk, actor=actor, now=now))
-    return drafted
+    drafted = operations.draft_many(period_ids=period_ids, actor=actors.system("draft"), now=timezone.now())
+    return sum(each.refusal is None for each in drafted)
 
 
 if __name__ == "__main__":

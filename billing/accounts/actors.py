@@ -7,7 +7,7 @@ invoices, a status, a plan not on sale) is for staff and platform keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -221,6 +221,14 @@ def require(actor: Actor, act: Act, organization: Organization | None) -> None:
             )
             raise RegionNotCleared("You are not cleared for this organization's residency region.", act=act.value)
     raise NotAllowed(f"This needs the right to {_WORDS[act]} (scope {scope_of(act).value}).", act=act.value)
+
+
+def require_for(actor: Actor, act: Act, organization_ids: Collection[UUID]) -> None:
+    """As ``require`` for each of the organizations, which are read only for an actor who may not do it to any."""
+    if actor.is_superuser or (actor.organization_id is None and _has_scope(actor, act)):
+        return
+    for organization in Organization.objects.filter(id__in=organization_ids):
+        require(actor, act, organization)
 
 
 def scope_of(act: Act) -> Act:

@@ -1,4 +1,4 @@
-"""Many new rows at once: what ``bulk_create`` does, without binding each value of each row through the ORM.
+"""Many new rows at once, without an instance of a model for each: making those takes longer than writing the rows.
 
 Not by COPY, which PostgreSQL refuses where row-level security stands (billing/infra/second_wall.py).
 """
@@ -11,43 +11,41 @@ from typing import Any
 
 import msgspec
 from django.db import connection
-from django.db.models import AutoField, Model
-from django.db.models.expressions import DatabaseDefault
+from django.db.models import AutoField, Field, Model
+from django.db.models.fields import NOT_PROVIDED
 
 from billing.infra import statements
 
 
-def insert(rows: Sequence[Model]) -> None:
-    """Write rows of one model, in order. They do not learn what the database fills in: numbers, and defaults of its
-    own. Raises Django's database errors."""
-    if not rows:
-        return
-    names = tuple(
-        field.attname
-        for field in rows[0]._meta.concrete_fields  # noqa: SLF001 - Django's documented way to ask
-        if not (isinstance(field, AutoField) or field.generated)
-        and not isinstance(getattr(rows[0], field.attname), DatabaseDefault)
-    )
-    insert_values(type(rows[0]), names, ([getattr(row, name) for name in names] for row in rows))
+def insert(model: type[Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a row of ``model`` for each of ``rows``, which has the values of the attributes ``names``, in order.
 
-
-def insert_values(model: type[Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """As ``insert``, of the values of the attributes ``names``."""
-    sql, columns = _statement(model, tuple(names))
-    document = [dict(zip(columns, row, strict=True)) for row in rows]
+    An attribute that is not named has its field's default, the same in all rows: identifiers are named. What the
+    database fills in, it fills in. Raises Django's database errors.
+    """
+    sql, columns, others = _statement(model, tuple(names))
+    defaults = {str(field.column): field.get_default() for field in others}
+    document = [dict(zip(columns, row, strict=True)) | defaults for row in rows]
     if document:
         statements.fetch_all(sql, [msgspec.json.encode(document).decode()])
 
 
 @cache
-def _statement(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[str]]:
-    meta = model._meta  # noqa: SLF001
+def _statement(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[str], list[Field[Any, Any]]]:
+    meta = model._meta  # noqa: SLF001 - Django's documented way to ask
     quoted = connection.ops.quote_name
-    column_of = {field.attname: field.column for field in meta.concrete_fields}
-    columns = [str(column_of[name]) for name in names]
-    table, listed = quoted(meta.db_table), ", ".join(map(quoted, columns))
+    fields = {
+        field.attname: field
+        for field in meta.concrete_fields
+        if not (isinstance(field, AutoField) or field.generated or field.db_default is not NOT_PROVIDED)
+    }
+    columns = [str(fields[name].column) for name in names]
+    others = [field for name, field in fields.items() if name not in names]
+    table = quoted(meta.db_table)
+    listed = ", ".join(map(quoted, [*columns, *(str(field.column) for field in others)]))
     # Names of our own tables; values are bound.
-    return (
+    sql = (
         f"INSERT INTO {table} ({listed}) SELECT {listed} "  # noqa: S608
         f"FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
-    ), columns
+    )
+    return sql, columns, others

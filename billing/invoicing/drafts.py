@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 from django.db.transaction import on_commit
 
-from billing.infra import audit, inserting, logs, outbox
+from billing.infra import audit, inserting, logs, outbox, statements
 from billing.invoicing import assembly, rating, tax
 from billing.invoicing.books import LINE_SAYS, LineDraft
 from billing.invoicing.loading import Claim, Target
+from billing.kernel.ids import new_id
 from billing.kernel.money import format_minor
-from billing.models import AuditEntry, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, OutboxEvent
+from billing.models import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus
 
 BATCH = 1000
 
@@ -41,6 +41,46 @@ class Derivation(NamedTuple):
         return self.subtotal_minor + self.tax_minor
 
 
+class Told(Protocol):
+    """An invoice as far as others are told of it: a stored one, or one that is about to be."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def organization_id(self) -> UUID: ...
+    @property
+    def subscription_id(self) -> UUID: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def number(self) -> str | None: ...
+    @property
+    def total_minor(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
+
+
+class NewInvoice(NamedTuple):
+    """The columns of a draft that are not their defaults."""
+
+    id: UUID
+    organization_id: UUID
+    subscription_id: UUID
+    period_id: UUID
+    kind: str
+    occurrence: int
+    status: str
+    currency: str
+    starts_at: datetime
+    ends_at: datetime
+    subtotal_minor: int
+    tax_minor: int
+    total_minor: int
+    drafted_at: datetime
+    issue_due_at: datetime | None
+    number: str | None = None
+
+
 def derive(target: Target) -> Derivation:
     """Raises ``PriceMissing`` or ``AmountOutOfBounds``."""
     lines = tax.levied(assembly.assemble(target.books), target.tax)
@@ -49,17 +89,19 @@ def derive(target: Target) -> Derivation:
     return derivation
 
 
+_STORED = """SELECT id FROM marketplace_invoices WHERE period_id = ANY(%s::uuid[]) AND kind = %s
+    AND (status = 'draft' OR (%s::boolean AND status <> 'void'))
+"""
+
+
 def claims_on(period_ids: Iterable[UUID], kind: InvoiceKind) -> tuple[list[Claim], dict[UUID, Invoice]]:
     """A claim of this kind on each period, and the stored invoice behind it, with its lines, by period.
 
     A period has one cycle invoice that is not void. Of the other kinds it may have several, but one draft.
     """
     ids = list(period_ids)
-    invoices = Invoice.objects.filter(period_id__in=ids, kind=kind).prefetch_related("lines")
-    if kind == InvoiceKind.CYCLE:
-        invoices = invoices.exclude(status=InvoiceStatus.VOID)
-    else:
-        invoices = invoices.filter(status=InvoiceStatus.DRAFT)
+    known = statements.fetch_all(_STORED, [ids, kind.value, kind == InvoiceKind.CYCLE])
+    invoices = Invoice.objects.filter(id__in=[row[0] for row in known]).prefetch_related("lines") if known else ()
     stored = {invoice.period_id: invoice for invoice in invoices if invoice.period_id is not None}
     return [Claim(each, kind, stored[each].id if each in stored else None) for each in ids], stored
 
@@ -78,32 +120,19 @@ def insert(derivations: Sequence[Derivation], *, actor: str, now: datetime) -> d
     """Write new drafts; returns the invoice's id by its period's. Told once to the outbox and the audit log."""
     taken = _occurrences(derivations)
     invoices = [_invoice(derivation, taken, now) for derivation in derivations]
-    inserting.insert(invoices)
+    inserting.insert(Invoice, NewInvoice._fields, invoices)
     insert_lines((invoice, derivation.lines) for invoice, derivation in zip(invoices, derivations, strict=True))
     tell_drafted(invoices, actor=actor, now=now)
     return {derivation.target.period_id: invoice.id for derivation, invoice in zip(derivations, invoices, strict=True)}
 
 
-def tell_drafted(invoices: Sequence[Invoice], *, actor: str, now: datetime) -> None:
+def tell_drafted(invoices: Sequence[Told], *, actor: str, now: datetime) -> None:
     """Tell the audit log and the outbox of new drafts."""
     audit.record_all(
-        AuditEntry(
-            actor=actor,
-            act="invoice.draft",
-            object_type="invoice",
-            object_id=str(invoice.id),
-            organization_id=invoice.organization_id,
-        )
-        for invoice in invoices
+        audit.Entry(invoice.organization_id, actor, "invoice.draft", "invoice", str(invoice.id)) for invoice in invoices
     )
     outbox.emit_all(
-        OutboxEvent(
-            organization_id=invoice.organization_id,
-            topic="invoice.drafted",
-            payload=message(invoice),
-            created_at=now,
-        )
-        for invoice in invoices
+        outbox.Event(invoice.organization_id, "invoice.drafted", message(invoice), now) for invoice in invoices
     )
     for invoice in invoices:
         on_commit(partial(logs.event, "invoice.drafted", organization=invoice.organization_id, invoice=invoice.id))
@@ -125,7 +154,7 @@ def rewrite(changed: Sequence[tuple[Invoice, Derivation]]) -> None:
     )
 
 
-def message(invoice: Invoice) -> dict[str, Any]:
+def message(invoice: Told) -> dict[str, Any]:
     """What the outbox says of an invoice."""
     return {
         "invoice": str(invoice.id),
@@ -145,12 +174,13 @@ class _Taken(NamedTuple):
     void: frozenset[int]
 
 
+_TAKEN = """SELECT subscription_id, kind, occurrence, status, number FROM marketplace_invoices
+WHERE subscription_id = ANY(%s::uuid[]) AND (status = 'void' OR kind <> 'cycle')
+"""
+
+
 def _occurrences(derivations: Iterable[Derivation]) -> dict[tuple[UUID, str], _Taken]:
-    rows = (
-        Invoice.objects.filter(subscription_id__in={each.target.subscription_id for each in derivations})
-        .filter(Q(status=InvoiceStatus.VOID) | ~Q(kind=InvoiceKind.CYCLE))
-        .values_list("subscription_id", "kind", "occurrence", "status", "number")
-    )
+    rows = statements.fetch_all(_TAKEN, [[each.target.subscription_id for each in derivations]])
     found: dict[tuple[UUID, str], list[tuple[int, bool]]] = defaultdict(list)
     for subscription_id, kind, occurrence, status, number in rows:
         is_taken_back = status == InvoiceStatus.VOID and (kind == InvoiceKind.CYCLE or number is not None)
@@ -164,18 +194,19 @@ def _occurrences(derivations: Iterable[Derivation]) -> dict[tuple[UUID, str], _T
     }
 
 
-def _invoice(derivation: Derivation, taken: Mapping[tuple[UUID, str], _Taken], now: datetime) -> Invoice:
+def _invoice(derivation: Derivation, taken: Mapping[tuple[UUID, str], _Taken], now: datetime) -> NewInvoice:
     target = derivation.target
     kind, period = target.claim.kind, target.books.period
     before = taken.get((target.subscription_id, kind), _Taken(0, frozenset()))
     occurrence = period.ordinal if kind == InvoiceKind.CYCLE else before.highest + 1
-    return Invoice(
+    return NewInvoice(
+        id=new_id(),
         organization_id=target.organization_id,
         subscription_id=target.subscription_id,
         period_id=target.period_id,
-        kind=kind,
+        kind=kind.value,
         occurrence=occurrence,
-        status=InvoiceStatus.DRAFT,
+        status=InvoiceStatus.DRAFT.value,
         currency=target.books.currency,
         starts_at=period.starts_at,
         ends_at=period.ends_at,
@@ -200,9 +231,9 @@ def _issue_due_at(target: Target, now: datetime) -> datetime:
     return (now if target.claim.kind == InvoiceKind.FINAL else target.ends_at) + grace
 
 
-def insert_lines(drafts: Iterable[tuple[Invoice, Sequence[LineDraft]]]) -> None:
+def insert_lines(drafts: Iterable[tuple[Told, Sequence[LineDraft]]]) -> None:
     """Write the lines of drafts that have none, numbered from 1."""
-    inserting.insert_values(
+    inserting.insert(
         InvoiceLine,
         ("organization_id", "invoice_id", "position", *LINE_SAYS, "details"),
         (

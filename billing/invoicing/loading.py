@@ -28,7 +28,7 @@ from billing.invoicing.books import (
 from billing.invoicing.rows import ChargeRow, Claimed, PeriodRow, SpanRow
 from billing.invoicing.tax import TaxTerms
 from billing.kernel.periods import Span
-from billing.models import InvoiceKind, PeriodKind, SubscriptionDiscount, UsageCharge
+from billing.models import InvoiceKind, PeriodKind, UsageCharge
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _load_along(claimed: Mapping[UUID, Claimed], summed: Collection[UsageCharge]
         spans=spans_of,
         charges=charges_of,
         periods=periods,
-        following=rows.list_following(claimed.values()) if is_in_advance else {},
+        following=rows.list_following(claimed) if is_in_advance else {},
         discounts=_discounts(currencies),
     )
 
@@ -137,12 +137,8 @@ def _services(claim: Claim, loaded: _Loaded) -> set[UUID]:
 
 def _discounts(subscription_ids: Collection[UUID]) -> dict[UUID, tuple[Discount, ...]]:
     found: dict[UUID, list[Discount]] = defaultdict(list)
-    rows = SubscriptionDiscount.objects.filter(subscription_id__in=subscription_ids).order_by("from_ordinal")
-    for row in rows:
-        discount = Discount(
-            row.code, row.name, row.percent, row.amount_minor, row.from_ordinal, row.until_ordinal, row.redeemed_at
-        )
-        found[row.subscription_id].append(discount)
+    for subscription_id, *discount in rows.list_discounts(subscription_ids):
+        found[subscription_id].append(Discount(*discount))
     return {subscription_id: tuple(each) for subscription_id, each in found.items()}
 
 

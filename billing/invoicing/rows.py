@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from billing.infra import columns, statements
 from billing.invoicing.tax import TaxTerms
-from billing.models import PlanSpan, SubscriptionPeriod, UsageCharge
-
-_PERIOD = ("id", "ordinal", "kind", "starts_at", "ends_at", "nominal_ends_at", "closed_at")
+from billing.models import UsageCharge
 
 
 class PeriodRow(NamedTuple):
@@ -58,66 +57,83 @@ class ChargeRow(NamedTuple):
     credit_deficit: Decimal
 
 
+_CLAIMED = """SELECT profile.tax_treatment, profile.tax_rate, profile.tax_label,
+    period.organization_id, period.subscription_id, subscription.status, subscription.currency,
+    subscription.ended_at, organization.zone,
+    period.id, period.ordinal, period.kind, period.starts_at, period.ends_at, period.nominal_ends_at, period.closed_at
+FROM subscription_periods period
+JOIN organization_subscriptions subscription ON subscription.id = period.subscription_id
+JOIN organizations organization ON organization.id = period.organization_id
+LEFT JOIN organization_billing_profiles profile ON profile.organization_id = period.organization_id
+WHERE period.id = ANY(%s::uuid[])
+"""
+_PERIODS = """SELECT id, ordinal, kind, starts_at, ends_at, nominal_ends_at, closed_at
+FROM subscription_periods WHERE id = ANY(%s::uuid[])
+"""
+_FOLLOWING = """SELECT before.id, period.id, period.ordinal, period.kind, period.starts_at, period.ends_at,
+    period.nominal_ends_at, period.closed_at
+FROM subscription_periods before
+JOIN subscription_periods period ON period.subscription_id = before.subscription_id
+    AND period.prev_end = before.ends_at
+WHERE before.id = ANY(%s::uuid[])
+"""
+_CHARGES = """SELECT billed_period_id, service_period_id, subscription_id, plan_id, meter, overage, credit_deficit
+FROM billing_usage_charges WHERE billed_period_id = ANY(%s::uuid[])
+"""
+_SPANS = """SELECT subscription_id, plan_id, starts_at, ends_at, is_paused
+FROM subscription_plan_spans WHERE subscription_id = ANY(%s::uuid[]) ORDER BY subscription_id, starts_at
+"""
+
+_DISCOUNTS = """SELECT subscription_id, code, name, percent, amount_minor, from_ordinal, until_ordinal, redeemed_at
+FROM subscription_discounts WHERE subscription_id = ANY(%s::uuid[]) ORDER BY from_ordinal
+"""
+
+_OWNERS = "SELECT id, organization_id FROM subscription_periods WHERE id = ANY(%s::uuid[])"
+
+
+def list_owners(period_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The organization of each period."""
+    return dict(_fetch(_OWNERS, period_ids))
+
+
 def list_claimed(period_ids: Collection[UUID]) -> dict[UUID, Claimed]:
-    rows = SubscriptionPeriod.objects.filter(id__in=period_ids).values_list(
-        "organization__billing_profile__tax_treatment",
-        "organization__billing_profile__tax_rate",
-        "organization__billing_profile__tax_label",
-        "organization_id",
-        "subscription_id",
-        "subscription__status",
-        "subscription__currency",
-        "subscription__ended_at",
-        "organization__zone",
-        *_PERIOD,
-    )
     found = {}
-    for treatment, rate, label, organization_id, subscription_id, status, currency, ended_at, zone, *period in rows:
+    for treatment, rate, label, organization_id, subscription_id, status, currency, ended_at, zone, *own in _fetch(
+        _CLAIMED, period_ids
+    ):
         # Nobody has to have a profile.
         tax = TaxTerms() if treatment is None else TaxTerms(treatment, rate, label)
-        whose = organization_id, subscription_id, status, currency, ended_at, zone
-        row = PeriodRow(*period)
-        found[row.id] = Claimed(row, *whose, tax)
+        period = PeriodRow(*own)
+        found[period.id] = Claimed(period, organization_id, subscription_id, status, currency, ended_at, zone, tax)
     return found
 
 
 def list_periods(period_ids: Collection[UUID]) -> dict[UUID, PeriodRow]:
-    rows = SubscriptionPeriod.objects.filter(id__in=period_ids).values_list(*_PERIOD) if period_ids else ()
-    return {row[0]: PeriodRow(*row) for row in rows}
+    return {row[0]: PeriodRow(*row) for row in _fetch(_PERIODS, period_ids)}
 
 
 def list_charges(period_ids: Collection[UUID]) -> list[ChargeRow]:
-    rows = UsageCharge.objects.filter(billed_period_id__in=period_ids).values_list(
-        "billed_period_id",
-        "service_period_id",
-        "subscription_id",
-        "plan_id",
-        "meter_id",
-        "overage",
-        "credit_deficit",
-    )
-    return [ChargeRow(*row) for row in rows]
+    return [ChargeRow(*row) for row in _fetch(_CHARGES, period_ids)]
 
 
-def list_following(claimed: Collection[Claimed]) -> dict[UUID, PeriodRow]:
+def list_following(period_ids: Collection[UUID]) -> dict[UUID, PeriodRow]:
     """The period after each, where it has begun to be."""
-    rows = SubscriptionPeriod.objects.filter(
-        subscription_id__in={each.subscription_id for each in claimed},
-        prev_end__in={each.period.ends_at for each in claimed},
-    ).values_list("subscription_id", "prev_end", *_PERIOD)
-    after = {(subscription_id, prev_end): PeriodRow(*row) for subscription_id, prev_end, *row in rows}
-    pairs = ((each.period.id, after.get((each.subscription_id, each.period.ends_at))) for each in claimed)
-    return {period_id: following for period_id, following in pairs if following is not None}
+    return {before_id: PeriodRow(*row) for before_id, *row in _fetch(_FOLLOWING, period_ids)}
 
 
 def list_spans(subscription_ids: Collection[UUID]) -> list[SpanRow]:
     """Which plans were in force when, in order, subscription by subscription."""
-    rows = (
-        PlanSpan.objects.filter(subscription_id__in=subscription_ids)
-        .order_by("subscription_id", "starts_at")
-        .values_list("subscription_id", "plan_id", "starts_at", "ends_at", "is_paused")
-    )
-    return [SpanRow(*row) for row in rows]
+    return [SpanRow(*row) for row in _fetch(_SPANS, subscription_ids)]
+
+
+def list_discounts(subscription_ids: Collection[UUID]) -> list[tuple[Any, ...]]:
+    """The subscription's identifier, and the fields of ``books.Discount``."""
+    return _fetch(_DISCOUNTS, subscription_ids)
+
+
+def _fetch(sql: str, ids: Collection[UUID]) -> list[tuple[Any, ...]]:
+    """Of thousands of ids: bound as one array, where the ORM would bind and check each."""
+    return statements.fetch_texts(sql, [columns.of_plain([each.hex for each in ids])]) if ids else []
 
 
 def charge_of(summed: UsageCharge) -> ChargeRow:

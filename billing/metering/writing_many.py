@@ -13,9 +13,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from billing.infra import columns
 from billing.kernel.decimals import plain
 from billing.kernel.ids import new_id, new_ids
-from billing.metering import columns
 from billing.metering.books import Account, Debit
 from billing.metering.decisions import Accepted, Decider
 

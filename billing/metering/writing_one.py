@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from billing.infra import columns
 from billing.kernel.ids import new_id
-from billing.metering import columns
 from billing.metering.books import Account, Window
 from billing.metering.decisions import Decider
 

@@ -77,12 +77,12 @@ def a_sweep_that_finds_nothing(patch: Patch) -> None:
 def told_after_the_commit(patch: Patch) -> None:
     """Domain events in a transaction of their own, behind that of what caused them."""
 
-    def emit_all(events: Iterable[OutboxEvent]) -> None:
+    def emit_all(events: Iterable[outbox.Event]) -> None:
         rows = list(events)
 
         def tell() -> None:
             time.sleep(0.3)
-            OutboxEvent.objects.bulk_create(rows)
+            OutboxEvent.objects.bulk_create(OutboxEvent(**row._asdict()) for row in rows)
 
         transaction.on_commit(tell)
 

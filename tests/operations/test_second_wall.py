@@ -12,6 +12,7 @@ from psycopg import errors
 
 from billing.accounts import actors
 from billing.infra import inserting, second_wall, statements
+from billing.kernel.ids import new_id
 from billing.models import (
     BalanceEntry,
     CreditEntry,
@@ -111,7 +112,10 @@ def test_nothing_of_others_can_be_written() -> None:
             organization=another, sequence=1, currency="USD", amount_minor=1, balance_after_minor=1, kind="adjustment",
             actor="a", booked_at=desk.NOW,
         ),
-        lambda: inserting.insert([OutboxEvent(organization_id=another.id, topic="t", payload={}, created_at=desk.NOW)]),
+        lambda: inserting.insert(
+            OutboxEvent, ("id", "organization_id", "topic", "payload", "created_at"),
+            [(new_id(), another.id, "t", {}, desk.NOW)],
+        ),
     ):  # fmt: skip
         with pytest.raises(ProgrammingError) as raised, transaction.atomic():
             write()

@@ -12,7 +12,7 @@ from django.db.transaction import atomic
 from billing.accounts import actors
 from billing.accounts.actors import Act, Actor
 from billing.infra import locks
-from billing.invoicing import drafts, loading, queries
+from billing.invoicing import drafts, loading, queries, rows
 from billing.invoicing.books import LineDraft, ServicePeriod
 from billing.invoicing.errors import (
     NoEndedPeriod,
@@ -74,15 +74,12 @@ def draft_many(*, period_ids: Iterable[UUID], actor: Actor, now: datetime) -> li
 
     A period that cannot be drafted is reported with its refusal and does not stop the others. Unknown ids are left out.
     """
-    wanted = SubscriptionPeriod.objects.filter(id__in=list(period_ids))
-    organizations = Organization.objects.filter(id__in=wanted.values("organization_id"))
-    ids = []
-    for organization in organizations:
-        actors.require(actor, Act.INVOICES, organization)
-        ids.append(organization.id)
+    owners = rows.list_owners(list(period_ids))
+    organization_ids = set(owners.values())
+    actors.require_for(actor, Act.INVOICES, organization_ids)
     with atomic():
-        locks.lock_organizations(ids)
-        return derive_and_write(wanted.values_list("id", flat=True), actor=actor, now=now)
+        locks.lock_organizations(organization_ids)
+        return derive_and_write(owners, actor=actor, now=now)
 
 
 def draft_change(*, subscription: Subscription, actor: Actor, now: datetime) -> Invoice | None:

@@ -8,10 +8,10 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.metering import columns
+from billing.infra import columns
 
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8)
-AWKWARD = ["", " ", "NULL", "null", ",", "{}", '"', '""', "\\", '\\"', '","', "a,b", " a ", "{a}", "'", "é", "\n", "$1", "%s"]
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+AWKWARD = ["", " ", "NULL", "null", ",", "{}", "{a}", '"', '""', "\\", '\\"', '","', "a,b", " a ", "'", "é", "\n", "$1"]
 
 
 def read_back(array: str, kind: str) -> list[object]:
