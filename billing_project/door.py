@@ -29,8 +29,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from django.conf import settings
+from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections, reset_queries
 
 from billing.infra import deadlines, logs
 
@@ -120,10 +122,13 @@ class Door:
                 with deadlines.while_it_answers(seconds=REQUEST_SECONDS, asks_after=SILENCE_SECONDS):
                     self._answer(work)
             except (OperationalError, InterfaceError):
+                # No answer was closed, which is where Django looks after its connections.
+                close_old_connections()
                 _log.exception("door.database_unavailable")
                 _refuse(work.proto, 503, "unavailable", "The database cannot be reached; try again.", RETRY_SECONDS)
             except Exception:
                 # Django answers its own errors: this is one of the server's, or of a stream that broke off.
+                close_old_connections()
                 _log.exception("door.unanswered")
                 _refuse(work.proto, 500, "internal_error", "Something is wrong on our side.")
             self._loop.call_soon_threadsafe(work.done.set_result, None)
@@ -270,3 +275,8 @@ def _unlink(name: str) -> None:
 
 
 application = Door(get_wsgi_application())
+# The connections are looked after at the end of each request; at its beginning ``deadlines`` drops what is lost.
+request_started.disconnect(close_old_connections)
+if not settings.DEBUG:
+    # Nothing is in the log of queries that would have to be thrown away.
+    request_started.disconnect(reset_queries)

@@ -89,7 +89,7 @@ def find_key(secret: str, at: datetime) -> ApiKey | None:
     """
     if not tokens.is_well_formed(secret):
         return None
-    found = statements.fetch_rows(ApiKey, "own.digest = %s", [tokens.digest(secret)], beside="organization")
+    found = statements.fetch_rows(ApiKey, "own.digest = %s", [tokens.digest(secret)], beside=("organization",))
     return found[0] if found and found[0].is_usable_at(at) else None
 
 

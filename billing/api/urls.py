@@ -41,6 +41,9 @@ _PURCHASE = "billing/credit-purchases/<str:purchase_id>"
 _INVOICE = "billing/invoices/<str:invoice_id>"
 
 urlpatterns = [
+    # Asked with every use of the host product; the first is found first.
+    path("billing/usage", usage.Usage.as_view()),
+    path(f"{_ORGANIZATION}/quotas/check", quotas.CheckQuota.as_view()),
     path("schema", schema_view, name="api-schema"),
     path("docs", docs_view, name="api-docs"),
     path(f"{_TENANT}/state", tenant_admin.TenantState.as_view()),
@@ -53,7 +56,6 @@ urlpatterns = [
     path("billing/plans/<str:plan_code>/migrate", plan_migrations.MigratePlan.as_view()),
     path("billing/coupons", coupons.Coupons.as_view()),
     path("billing/coupons/<str:coupon_code>/retire", coupons.RetireCoupon.as_view()),
-    path("billing/usage", usage.Usage.as_view()),
     path("billing/usage/<str:event_id>/reverse", reversals.ReverseUsage.as_view()),
     path("billing/organizations", organizations.Organizations.as_view()),
     path(_ORGANIZATION, organizations.OrganizationDetail.as_view()),
@@ -62,7 +64,6 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/clock/advance", organizations.Clock.as_view()),
     path(f"{_ORGANIZATION}/subscription", subscriptions.CurrentSubscription.as_view()),
     path(f"{_ORGANIZATION}/subscriptions", subscriptions.Subscriptions.as_view()),
-    path(f"{_ORGANIZATION}/quotas/check", quotas.CheckQuota.as_view()),
     path(f"{_ORGANIZATION}/quotas/reservations", reservations.Reservations.as_view()),
     path(_RESERVATION, reservations.ReservationDetail.as_view()),
     path(f"{_RESERVATION}/settle", reservations.SettleReservation.as_view()),

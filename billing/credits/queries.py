@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import F, Sum
 
 from billing.credits import allocation
+from billing.infra import statements
 from billing.kernel import ids
 from billing.kernel.decimals import ZERO
 from billing.kernel.errors import NotFound
@@ -53,6 +54,14 @@ def spendable(account: MarketplaceSubscription, at: datetime) -> Decimal:
     return sum((each.remaining for each in open_grants if allocation.is_spendable(each, at)), ZERO)
 
 
+# A plan that is kept: made anew for each page, it took as long as the page.
+_OWN_ENTRIES = "own.organization_id = %s AND own.subscription_id = %s AND own.sequence"
+_ENTRIES_BEFORE = f"{_OWN_ENTRIES} < %s::bigint ORDER BY own.sequence DESC LIMIT %s::int"
+_ENTRIES_AFTER = f"{_OWN_ENTRIES} > %s::bigint ORDER BY own.sequence LIMIT %s::int"
+
+_SEQUENCE_MAX = 2**63 - 1
+
+
 def list_entries(
     account: MarketplaceSubscription,
     *,
@@ -62,12 +71,16 @@ def list_entries(
 ) -> list[CreditEntry]:
     """Ledger entries newest first; ``before_sequence`` continues a page, ``after_sequence`` goes back to the one
     before it."""
-    entries = CreditEntry.objects.filter(organization_id=account.organization_id, account=account)
+    own = [account.organization_id, account.subscription_id]
     if after_sequence is not None:
-        return list(entries.filter(sequence__gt=after_sequence).order_by("sequence")[:limit])[::-1]
-    if before_sequence is not None:
-        entries = entries.filter(sequence__lt=before_sequence)
-    return list(entries.order_by("-sequence")[:limit])
+        return statements.fetch_rows(CreditEntry, _ENTRIES_AFTER, [*own, _bounded(after_sequence), limit])[::-1]
+    before = _SEQUENCE_MAX if before_sequence is None else before_sequence
+    return statements.fetch_rows(CreditEntry, _ENTRIES_BEFORE, [*own, _bounded(before), limit])
+
+
+def _bounded(sequence: int) -> int:
+    """A cursor may say any number; beyond these there are no entries."""
+    return max(0, min(sequence, _SEQUENCE_MAX))
 
 
 def list_accounts(organization_id: UUID, *, limit: int = 20) -> list[MarketplaceSubscription]:

@@ -13,9 +13,11 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -128,27 +130,23 @@ class _Deadline:
         self._asks_after = asks_after
         self._ends_at = began + seconds
         self._asks_at = began + asks_after
-        self._sockets: list[socket.socket] = []
+        self._held: list[socket.socket] = []
         self._lock = threading.Lock()
 
     @property
     def due_at(self) -> float:
         return min(self._ends_at, self._asks_at)
 
-    def hold(self, connection: Any) -> None:
-        # A descriptor of our own: by the time the watch looks, the connection's may be closed and its number taken by
-        # somebody else's socket.
-        own = socket.socket(fileno=os.dup(connection.pgconn.socket))
+    def hold(self, connection: psycopg.Connection[Any]) -> None:
+        own = _sockets.of(connection)
         with self._lock:
-            self._sockets.append(own)
+            self._held.append(own)
             if self.has_passed:
-                _shut(own)
+                _sockets.shut(own)
 
     def end(self) -> None:
         with self._lock:
-            for each in self._sockets:
-                each.close()
-            self._sockets.clear()
+            self._held.clear()
 
     def is_over(self, now: float) -> bool:
         return now >= self._ends_at
@@ -160,8 +158,8 @@ class _Deadline:
         with self._lock:
             self.has_passed = True
             _silence.note()
-            for each in self._sockets:
-                _shut(each)
+            for each in self._held:
+                _sockets.shut(each)
 
 
 class _Watch:
@@ -236,7 +234,33 @@ def _answers() -> bool:
 _watch = _Watch()
 
 
-def _shut(each: socket.socket) -> None:
-    # Already shut where the other side went first.
-    with contextlib.suppress(OSError):
-        each.shutdown(socket.SHUT_RDWR)
+class _Sockets:
+    """A descriptor of our own for each connection, as long as that is there. By the time the watch looks, the
+    connection's may be closed and its number taken by somebody else's socket; and making one for each request takes a
+    dozen calls of the kernel."""
+
+    def __init__(self) -> None:
+        self._by_connection: WeakKeyDictionary[psycopg.Connection[Any], socket.socket] = WeakKeyDictionary()
+        # Taken again by the same thread where a collection ends a connection in the middle of this.
+        self._lock = threading.RLock()
+
+    def of(self, connection: psycopg.Connection[Any]) -> socket.socket:
+        own = self._by_connection.get(connection)
+        if own is None:
+            own = socket.socket(fileno=os.dup(connection.pgconn.socket))
+            with self._lock:
+                self._by_connection[connection] = own
+            weakref.finalize(connection, self._close, own)
+        return own
+
+    def shut(self, own: socket.socket) -> None:
+        # Already shut where the other side went first, closed where the connection is gone.
+        with self._lock, contextlib.suppress(OSError):
+            own.shutdown(socket.SHUT_RDWR)
+
+    def _close(self, own: socket.socket) -> None:
+        with self._lock:
+            own.close()
+
+
+_sockets = _Sockets()

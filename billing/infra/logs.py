@@ -23,6 +23,8 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 COMPONENT = "billing"
 REDACTED = "[redacted]"
 TEXT_LENGTH_MAX = 4_000
@@ -122,10 +124,15 @@ class JsonFormatter(logging.Formatter):
             line |= {f"{k}_" if k in _OWN else k: v for k, v in redact(fields).items()}
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = describe(record.exc_info[1])
-        return _encode(line)
+        try:
+            return _encode(line).decode()
+        except (TypeError, ValueError, OverflowError):
+            # Half a character, or a number wider than 64 bits.
+            return _encode_anything(line)
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
+_encode_anything = json.JSONEncoder(separators=(",", ":")).encode
 _OWN = frozenset({"time", "level", "logger", "event", "message", "component", "request_id", "exception"})
 
 

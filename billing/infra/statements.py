@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import ForeignKey, Model
+from django.db.models import Model
 from psycopg import errors as pg_errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
@@ -216,39 +216,70 @@ def _numbered(sql: str) -> bytes:
     return "".join([first, *(f"${number}{part}" for number, part in enumerate(others, 1))]).encode()
 
 
-def fetch_rows(model: type[Row], condition: str, params: Sequence[Any], *, beside: str = "") -> list[Row]:
-    """The rows of ``model`` where ``condition`` holds, each with the row that its foreign key ``beside`` points at.
+def fetch_rows(model: type[Row], condition: str, params: Sequence[Any], *, beside: tuple[str, ...] = ()) -> list[Row]:
+    """The rows of ``model`` where ``condition`` holds, each with the rows ``beside`` it: what its foreign keys of these
+    names point at, or the one row whose key points at it.
 
     For what every request reads, where asking the ORM costs several times the statement. In a condition the table is
     called ``own``.
     """
-    selection, names, other, other_names = _selection(model, beside)
+    selection, own, others = _selection(model, beside)
     # Of names of our own tables and conditions of our own code; values are bound.
     rows = fetch_all(f"{selection} WHERE {condition}", params)
     found = []
     for row in rows:
-        own = model.from_db(DEFAULT_DB_ALIAS, names, row[: len(names)])
-        if other is not None and getattr(own, f"{beside}_id") is not None:
-            setattr(own, beside, other.from_db(DEFAULT_DB_ALIAS, other_names, row[len(names) :]))
-        found.append(own)
+        instance = own.instance(row)
+        for field, other in others:
+            known = other.instance(row)
+            field.set_cached_value(instance, known)
+            if known is not None and field.one_to_one:
+                field.remote_field.set_cached_value(known, instance)
+        found.append(instance)
     return found
 
 
+class _Part(NamedTuple):
+    """Where a model's columns lie in a row, and how those are read that the driver leaves as text."""
+
+    model: type[Any]
+    names: tuple[str, ...]
+    starts_at: int
+    key_at: int
+    readers: tuple[tuple[int, Callable[..., Any]], ...]
+
+    def instance(self, row: Sequence[Any]) -> Any:
+        """The row's instance; None where there was none to join."""
+        if row[self.starts_at + self.key_at] is None:
+            return None
+        values = list(row[self.starts_at : self.starts_at + len(self.names)])
+        for place, read in self.readers:
+            values[place] = read(values[place], None, connections[DEFAULT_DB_ALIAS])
+        return self.model.from_db(DEFAULT_DB_ALIAS, self.names, values)
+
+
 @cache
-def _selection(model: type[Model], beside: str) -> tuple[str, tuple[str, ...], type[Model] | None, tuple[str, ...]]:
-    columns, names = _columns(model, "own")
-    table = model._meta.db_table  # noqa: SLF001 - Django's documented way to ask
-    if not beside:
-        return f'SELECT {columns} FROM "{table}" own', names, None, ()  # noqa: S608 - names of our own tables
-    field = model._meta.get_field(beside)  # noqa: SLF001
-    assert isinstance(field, ForeignKey)  # noqa: S101 - by whoever wrote the call
-    other = field.related_model
-    other_columns, other_names = _columns(other, "other")
-    joined = f'LEFT JOIN "{other._meta.db_table}" other ON other.id = own."{field.attname}"'  # noqa: SLF001
-    selection = f'SELECT {columns}, {other_columns} FROM "{table}" own {joined}'  # noqa: S608
-    return selection, names, other, other_names
+def _selection(model: type[Model], beside: tuple[str, ...]) -> tuple[str, _Part, list[tuple[Any, _Part]]]:
+    columns, own = _part(model, "own", 0)
+    joins, others = "", []
+    for number, name in enumerate(beside):
+        alias = f"other_{number}"
+        field: Any = model._meta.get_field(name)  # noqa: SLF001 - Django's documented way to ask
+        more, part = _part(field.related_model, alias, columns.count(",") + 1)
+        pairs = field.get_joining_fields()
+        on = " AND ".join(f'own."{left.column}" = {alias}."{right.column}"' for left, right in pairs)
+        joins += f' LEFT JOIN "{field.related_model._meta.db_table}" {alias} ON {on}'  # noqa: SLF001
+        columns += f", {more}"
+        others.append((field, part))
+    # Names of our own tables.
+    return f'SELECT {columns} FROM "{model._meta.db_table}" own{joins}', own, others  # noqa: S608, SLF001
 
 
-def _columns(model: type[Model], alias: str) -> tuple[str, tuple[str, ...]]:
+def _part(model: type[Model], alias: str, starts_at: int) -> tuple[str, _Part]:
     fields = model._meta.concrete_fields  # noqa: SLF001
-    return ", ".join(f'{alias}."{field.column}"' for field in fields), tuple(field.attname for field in fields)
+    names = tuple(field.attname for field in fields)
+    readers = tuple(
+        (place, field.from_db_value) for place, field in enumerate(fields) if hasattr(field, "from_db_value")
+    )
+    key_at = names.index(str(model._meta.pk.attname))  # noqa: SLF001
+    columns = ", ".join(f'{alias}."{field.column}"' for field in fields)
+    return columns, _Part(model, names, starts_at, key_at, readers)

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
+from billing.infra import columns, statements
 from billing.invoicing.books import BilledFee, BilledPart
 
 # For an issued invoice only what was issued before it: so that it derives as it did at its issue. A period's fee may
@@ -60,11 +59,17 @@ def load(wanted: Iterable[Wanted]) -> dict[int, tuple[BilledPart, ...]]:
     """What other invoices carry, by claim. One query, whatever the number of claims."""
     rows = sorted(set(wanted), key=lambda row: (row.claim, row.service_id))
     found: dict[int, list[BilledPart]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD, [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []])
-        for row in cursor:
-            claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here, credited = row
-            fee = None if starts_at is None else BilledFee(starts_at, ends_at, rate, seconds, of_seconds)
-            part = replace(BilledPart(*identity), fee=fee, quantity_here=here, credited_minor=credited)
-            found[claim].append(part)
+    if not rows:
+        return {}
+    asked = [
+        columns.of_plain([row.claim for row in rows]),
+        columns.of_plain([row.own_id or "NULL" for row in rows]),
+        columns.of_plain([row.period_id for row in rows]),
+        columns.of_plain([row.service_id for row in rows]),
+    ]
+    for row in statements.fetch_texts(_LOAD, asked):
+        claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here, credited = row
+        fee = None if starts_at is None else BilledFee(starts_at, ends_at, rate, seconds, of_seconds)
+        part = replace(BilledPart(*identity), fee=fee, quantity_here=here, credited_minor=credited)
+        found[claim].append(part)
     return {claim: tuple(parts) for claim, parts in found.items()}

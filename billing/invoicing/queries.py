@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
+from billing.infra import statements
 from billing.invoicing.errors import CreditNoteNotFound, InvoiceNotFound
 from billing.kernel import ids
 from billing.models import (
@@ -155,9 +156,9 @@ def find_last_ended_period(subscription_id: UUID, now: datetime) -> Subscription
 
 
 def find_current_period(subscription_id: UUID, now: datetime) -> SubscriptionPeriod | None:
-    return SubscriptionPeriod.objects.filter(
-        subscription_id=subscription_id, starts_at__lte=now, ends_at__gt=now
-    ).first()
+    condition = "own.subscription_id = %s AND own.starts_at <= %s AND own.ends_at > %s"
+    found = statements.fetch_rows(SubscriptionPeriod, condition, [subscription_id, now, now])
+    return found[0] if found else None
 
 
 _UNBILLED_FINALS = """

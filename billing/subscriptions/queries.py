@@ -23,11 +23,10 @@ class SubscriptionNotFound(NotFound):
 
 
 def find_subscription(subscription_id: UUID) -> Subscription | None:
-    return (
-        Subscription.objects.select_related("organization", "plan", "pending_plan", "marketplace")
-        .filter(id=subscription_id)
-        .first()
-    )
+    """With its organization, plan, pending plan and account. One statement."""
+    beside = ("organization", "plan", "pending_plan", "marketplace")
+    found = statements.fetch_rows(Subscription, "own.id = %s", [subscription_id], beside=beside)
+    return found[0] if found else None
 
 
 def get_subscription(subscription_id: UUID) -> Subscription:

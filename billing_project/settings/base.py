@@ -59,7 +59,7 @@ AUTH_PASSWORD_VALIDATORS = [
 MIDDLEWARE = [
     "billing.observability.RequestContextMiddleware",
     "billing.api.middleware.ProblemMiddleware",
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "billing_project.http_metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "billing_project.security_headers.SecurityHeadersMiddleware",
     "billing_project.security_headers.CallsOverTlsMiddleware",
@@ -74,7 +74,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "billing_project.page_middleware.StaffSecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "billing_project.urls"
