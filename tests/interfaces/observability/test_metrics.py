@@ -200,6 +200,39 @@ def test_latency_by_view_is_there(client: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_answers_are_counted_by_status_view_and_method(client: Client) -> None:
+    def seen(name: str, *labels: str) -> float:
+        return scrape(client).get(f"django_http_{name}_total", {}).get(labels, 0)
+
+    asked = {
+        ("GET", "404", "<unnamed view>"): lambda: client.get("/nothing/is/here"),
+        ("POST", "405", "healthz"): lambda: client.post("/healthz"),
+        # Whatever clients call a method, it is one name here.
+        ("<invalid method>", "405", "healthz"): lambda: client.generic("BREW", "/healthz"),
+    }
+    for labels, ask in asked.items():
+        before = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", labels[1])
+        assert ask().status_code == int(labels[1])
+        after = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", labels[1])
+        assert after == (before[0] + 1, before[1] + 1), labels
+
+
+@pytest.mark.django_db
+def test_a_defect_is_counted_by_its_type_and_view(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("billing.observability.MigrationRecorder", lambda _: fail())
+    client.raise_request_exception = False
+    before = scrape(client).get("django_http_exceptions_total_by_type_total", {}).get(("RuntimeError",), 0)
+    assert client.get("/readyz").status_code == 500
+    after = scrape(client)
+    assert after["django_http_exceptions_total_by_type_total"]["RuntimeError",] == before + 1
+    assert after["django_http_exceptions_total_by_view_total"]["readyz",] >= 1
+    assert after["django_http_responses_total_by_status_view_method_total"]["GET", "500", "readyz"] >= 1
+
+
+@pytest.mark.django_db
 def test_webhooks_that_fail_are_seen(client: Client) -> None:
     made, paused, gone = (webhooks.endpoint()[0] for _ in range(3))
     WebhookEndpoint.objects.filter(id=paused.id).update(paused_at=NOW, pause_reason="failing")
