@@ -11,6 +11,7 @@ RSGI is Granian's own interface: ``__rsgi__`` is called on the event loop of eac
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import io
 import itertools
@@ -32,7 +33,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import InterfaceError, OperationalError, close_old_connections, reset_queries
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, reset_queries
 
 from billing.infra import deadlines, logs
 
@@ -120,15 +121,12 @@ class Door:
             work = self._queue.get()
             try:
                 with deadlines.while_it_answers(seconds=REQUEST_SECONDS, asks_after=SILENCE_SECONDS):
-                    self._answer(work)
+                    self._answer_or_drop(work)
             except (OperationalError, InterfaceError):
-                # No answer was closed, which is where Django looks after its connections.
-                close_old_connections()
                 _log.exception("door.database_unavailable")
                 _refuse(work.proto, 503, "unavailable", "The database cannot be reached; try again.", RETRY_SECONDS)
             except Exception:
                 # Django answers its own errors: this is one of the server's, or of a stream that broke off.
-                close_old_connections()
                 _log.exception("door.unanswered")
                 _refuse(work.proto, 500, "internal_error", "Something is wrong on our side.")
             self._loop.call_soon_threadsafe(work.done.set_result, None)
@@ -138,6 +136,15 @@ class Door:
                 # Django's request is a ring of references: large bodies would pile up until the collector's own turn.
                 self._uncollected_bytes = 0
                 gc.collect()
+
+    def _answer_or_drop(self, work: _Work) -> None:
+        try:
+            self._answer(work)
+        except Exception:
+            # No answer was closed, which is where Django looks after its connections.
+            with contextlib.suppress(Error):
+                close_old_connections()
+            raise
 
     def _answer(self, work: _Work) -> None:
         said: list[Any] = []

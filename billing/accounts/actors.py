@@ -227,7 +227,7 @@ def require_for(actor: Actor, act: Act, organization_ids: Collection[UUID]) -> N
     """As ``require`` for each of the organizations, which are read only for an actor who may not do it to any."""
     if actor.is_superuser or (actor.organization_id is None and _has_scope(actor, act)):
         return
-    for organization in Organization.objects.filter(id__in=organization_ids):
+    for organization in Organization.objects.filter(id__in=organization_ids).order_by("id"):
         require(actor, act, organization)
 
 

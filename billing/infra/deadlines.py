@@ -249,6 +249,9 @@ class _Sockets:
         if own is None:
             own = socket.socket(fileno=os.dup(connection.pgconn.socket))
             with self._lock:
+                # A connection that was closed may wait for the collector.
+                for gone in [each for each in self._by_connection if each.closed]:
+                    self._by_connection.pop(gone).close()
                 self._by_connection[connection] = own
             weakref.finalize(connection, self._close, own)
         return own

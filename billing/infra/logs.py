@@ -125,10 +125,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = describe(record.exc_info[1])
         try:
-            return _encode(line).decode()
+            encoded = _encode(line)
+            if encoded.isascii():
+                return encoded.decode()
         except (TypeError, ValueError, OverflowError):
             # Half a character, or a number wider than 64 bits.
-            return _encode_anything(line)
+            pass
+        # What is not ASCII is escaped: it could end the line elsewhere, move a terminal's cursor, or not be written.
+        return _encode_anything(line)
 
 
 _encode = msgspec.json.Encoder().encode

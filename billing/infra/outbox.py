@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
     organization_id: UUID
     topic: str
-    payload: Mapping[str, Any]
+    payload: dict[str, Any]
     created_at: datetime
 
 
@@ -33,7 +33,7 @@ def emit(*, organization_id: UUID, topic: str, payload: Mapping[str, Any], now: 
     Raises ``TransactionManagementError`` outside a transaction: an event that commits without its cause, or a cause
     without its event, is what this table exists to prevent.
     """
-    emit_all([Event(organization_id, topic, payload, now)])
+    emit_all([Event(organization_id, topic, dict(payload), now)])
 
 
 def emit_all(events: Iterable[Event]) -> None:

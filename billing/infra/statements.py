@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -200,14 +199,16 @@ class _Session:
         raise pg_errors.error_from_result(result, encoding=connection.info.encoding)
 
 
-_sessions: WeakKeyDictionary[psycopg.Connection[Any], _Session] = WeakKeyDictionary()
-
-
 def _session(connection: psycopg.Connection[Any]) -> _Session:
-    session = _sessions.get(connection)
+    # With the connection itself, and so gone with it: a dictionary that holds the session holds the connection by it.
+    kept = vars(connection)
+    session: _Session | None = kept.get(_KEPT_AS)
     if session is None:
-        session = _sessions[connection] = _Session(connection)
+        session = kept[_KEPT_AS] = _Session(connection)
     return session
+
+
+_KEPT_AS = "countinghouse_session"
 
 
 @cache

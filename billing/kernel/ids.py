@@ -23,13 +23,14 @@ def new_id() -> UUID:
 
 
 def new_ids(about: int) -> Iterator[UUID]:
-    """As ``new_id`` any number of times; ``about`` so many are of one millisecond and cost less than one by one."""
+    """As ``new_id`` any number of times, each of the millisecond that it is asked for in, by which the doctor tells the
+    events of a list apart. ``about`` so many cost less than one by one."""
     while True:
-        random, fixed = os.urandom(_RANDOM_BYTES * about), _fixed()
+        random = os.urandom(_RANDOM_BYTES * about)
         for start in range(0, len(random), _RANDOM_BYTES):
             # As one comes out of a pickle: what its own constructor would check is so by construction.
             made = _blank(UUID)
-            _set(made, "int", fixed | int.from_bytes(random[start : start + _RANDOM_BYTES]) & _FREE)
+            _set(made, "int", _fixed() | int.from_bytes(random[start : start + _RANDOM_BYTES]) & _FREE)
             _set(made, "is_safe", SafeUUID.unknown)
             yield made
 

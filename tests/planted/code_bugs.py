@@ -21,7 +21,7 @@ from billing.infra import audit, locks
 from billing.invoicing import numbering, sealing
 from billing.kernel.decimals import ZERO
 from billing.kernel.ids import new_id
-from billing.metering import opening, quotas, reversing, writing_many
+from billing.metering import opening, quotas, reversing, writing_many, writing_one
 from billing.metering import operations as metering_operations
 from billing.metering.books import Account, Books, Charge, ChargeKey, Window
 from billing.metering.decisions import Decider
@@ -58,7 +58,10 @@ def a_lost_lock(patch: Patch) -> None:
 
 def a_lost_lock_and_a_lost_guard(patch: Patch) -> None:
     a_lost_lock(patch)
-    patch.setattr(writing_many, "WRITE", writing_many.WRITE.replace(" AND usage.used = w.was", ""))
+    for module, name in ((writing_many, "WRITE"), (writing_one, "USE"), (writing_one, "PAID_USE")):
+        guarded = getattr(module, name)
+        patch.setattr(module, name, guarded.replace(" AND usage.used = w.was", ""))
+        assert getattr(module, name) != guarded
 
 
 def a_limit_one_too_high(patch: Patch) -> None:

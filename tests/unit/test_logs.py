@@ -178,3 +178,12 @@ def test_any_value_ends_up_as_bounded_json(lines: Lines) -> None:
     assert len(lines.written[-1]) < 6_000
     assert lines.last["number"] == "nan"
     assert lines.last["thing"] == "object"
+
+
+@pytest.mark.parametrize("text", ["Müller", "a\u2028b", "a\u0085b", "\u009b31m", "\u202e", "\ud800", "字"])
+def test_whatever_is_said_the_line_is_one_and_ascii(lines: Lines, text: str) -> None:
+    logs.event("odd.said", what=text, huge=2**200)
+    written = lines.written[-1]
+    assert written.isascii()
+    assert len(written.splitlines()) == 1
+    assert (lines.last["what"], lines.last["huge"]) == (text, 2**200)

@@ -335,3 +335,18 @@ def test_each_event_of_a_mixed_list_is_stored_as_it_was_offered() -> None:
             NOW,
         )
     assert verify() == []
+
+
+def test_what_a_plan_without_a_limit_admits_is_not_held_against_late_use_in_the_same_list() -> None:
+    catalogs.sync()
+    organization = factories.sandbox(clock_at=NOW)
+    earlier = NOW - timedelta(days=2)
+    subscription = onboard.subscribe(organization=organization, plan_code="free", actor=OPERATOR, now=earlier)
+    change_plan.change_now(
+        subscription=subscription, plan_code="scale", actor=OPERATOR, now=earlier + timedelta(days=1)
+    )
+    late = offer(organization, "case_created", key="late", occurred_at=earlier + timedelta(hours=18))
+    between = [offer(organization, "free_form", key=f"f{n}") for n in range(300)]
+    after = [offer(organization, "case_created", key=f"n{n}") for n in range(10)]
+    assert statuses(record(late, *between, *after)) == ["accepted"] * 311
+    assert verify() == []

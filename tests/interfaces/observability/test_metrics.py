@@ -204,16 +204,18 @@ def test_answers_are_counted_by_status_view_and_method(client: Client) -> None:
     def seen(name: str, *labels: str) -> float:
         return scrape(client).get(f"django_http_{name}_total", {}).get(labels, 0)
 
-    asked = {
-        ("GET", "404", "<unnamed view>"): lambda: client.get("/nothing/is/here"),
-        ("POST", "405", "healthz"): lambda: client.post("/healthz"),
+    for method, view, status in (
+        ("GET", "<unnamed view>", 404),
+        ("POST", "healthz", 405),
         # Whatever clients call a method, it is one name here.
-        ("<invalid method>", "405", "healthz"): lambda: client.generic("BREW", "/healthz"),
-    }
-    for labels, ask in asked.items():
-        before = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", labels[1])
-        assert ask().status_code == int(labels[1])
-        after = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", labels[1])
+        ("BREW", "healthz", 405),
+    ):
+        named = method if method != "BREW" else "<invalid method>"
+        labels = (named, str(status), view)
+        before = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", str(status))
+        answer = client.generic(method, "/healthz" if view == "healthz" else "/nothing/is/here")
+        assert answer.status_code == status
+        after = seen("responses_total_by_status_view_method", *labels), seen("responses_total_by_status", str(status))
         assert after == (before[0] + 1, before[1] + 1), labels
 
 

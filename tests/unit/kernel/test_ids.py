@@ -64,6 +64,14 @@ def test_many_are_as_one_by_one_and_go_on_beyond_what_was_said() -> None:
     assert all(before <= millisecond_of(each) <= time.time_ns() // 1_000_000 for each in made)
 
 
+def test_each_of_many_is_of_the_millisecond_that_it_is_asked_for_in() -> None:
+    ids = new_ids(100)
+    for _ in range(3):
+        before = time.time_ns() // 1_000_000
+        assert before <= millisecond_of(next(ids)) <= time.time_ns() // 1_000_000
+        time.sleep(0.003)
+
+
 @pytest.mark.parametrize("spelled", [str(KNOWN), str(KNOWN).upper(), "f47ac10b-58cc-4372-a567-0e02b2c3d479"])
 def test_the_canonical_form_is_read_in_either_case(spelled: str) -> None:
     found = parse_uuid(spelled)
