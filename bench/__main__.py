@@ -49,8 +49,8 @@ def main() -> int:
     results: list[Result] = []
     with Servers(arguments.folder) as servers:
         stage = Stage(servers, scale)
-        # In this order, whatever was asked for first: the ledger's five million entries are not counted by their account,
-        # so that nothing can be recorded on it any more.
+        # In this order, whatever was asked for first: the ledger's five million entries are not counted by their
+        # account, so that nothing can be recorded on it any more.
         for name, measure in (MEASURES | ON_DEMAND).items():
             if name not in (arguments.only or MEASURES):
                 continue
