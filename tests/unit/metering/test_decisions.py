@@ -73,6 +73,12 @@ def test_what_is_accepted_says_what_it_counts_for_whom_and_where() -> None:
     assert not outcome.bills_closed
     (accepted,) = made.accepted
     assert accepted[:3] == (offer("2.5"), event, offer("2.5").fingerprint().hex())
+    terms = accepted.stretch.terms
+    assert (terms.period.id, terms.billed.id, terms.span.plan_id) == (
+        event.period_id,
+        event.billed_period_id,
+        event.plan_id,
+    )
     assert made.held == made.crossings == []
 
 
