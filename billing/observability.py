@@ -49,7 +49,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         offered = request.META.get("HTTP_X_REQUEST_ID", "")
-        name = offered if offered and _REQUEST_ID.fullmatch(offered) else uuid4().hex
+        name = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         request.request_id = name  # type: ignore[attr-defined]
         began = time.perf_counter()
         # The request before on this thread may have ended behind the wall.

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 
 def of_plain(values: Iterable[object]) -> str:
     """An array of values whose text needs no quotes: numbers, identifiers, digests in hex."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def of_ids(values: Iterable[UUID]) -> str:
+    """An array of identifiers, in the text of theirs that costs least."""
+    return of_plain([value.hex for value in values])
 
 
 def of_texts(values: Sequence[str]) -> str:

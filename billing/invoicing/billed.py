@@ -64,8 +64,8 @@ def load(wanted: Iterable[Wanted]) -> dict[int, tuple[BilledPart, ...]]:
     asked = [
         columns.of_plain([row.claim for row in rows]),
         columns.of_plain([row.own_id or "NULL" for row in rows]),
-        columns.of_plain([row.period_id for row in rows]),
-        columns.of_plain([row.service_id for row in rows]),
+        columns.of_ids(row.period_id for row in rows),
+        columns.of_ids(row.service_id for row in rows),
     ]
     for row in statements.fetch_texts(_LOAD, asked):
         claim, *identity, starts_at, ends_at, rate, of_seconds, seconds, here, credited = row

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db.transaction import on_commit
 
 from billing.infra import audit, inserting, logs, outbox, statements
-from billing.invoicing import assembly, rating, tax
+from billing.invoicing import assembly, rating, rows, tax
 from billing.invoicing.books import LINE_SAYS, LineDraft
 from billing.invoicing.loading import Claim, Target
 from billing.kernel.ids import new_id
@@ -174,15 +174,10 @@ class _Taken(NamedTuple):
     void: frozenset[int]
 
 
-_TAKEN = """SELECT subscription_id, kind, occurrence, status, number FROM marketplace_invoices
-WHERE subscription_id = ANY(%s::uuid[]) AND (status = 'void' OR kind <> 'cycle')
-"""
-
-
 def _occurrences(derivations: Iterable[Derivation]) -> dict[tuple[UUID, str], _Taken]:
-    rows = statements.fetch_all(_TAKEN, [[each.target.subscription_id for each in derivations]])
     found: dict[tuple[UUID, str], list[tuple[int, bool]]] = defaultdict(list)
-    for subscription_id, kind, occurrence, status, number in rows:
+    taken = rows.list_taken({each.target.subscription_id for each in derivations})
+    for subscription_id, kind, occurrence, status, number in taken:
         is_taken_back = status == InvoiceStatus.VOID and (kind == InvoiceKind.CYCLE or number is not None)
         found[subscription_id, kind].append((occurrence, is_taken_back))
     return {

@@ -88,6 +88,10 @@ _DISCOUNTS = """SELECT subscription_id, code, name, percent, amount_minor, from_
 FROM subscription_discounts WHERE subscription_id = ANY(%s::uuid[]) ORDER BY from_ordinal
 """
 
+_TAKEN = """SELECT subscription_id, kind, occurrence, status, number FROM marketplace_invoices
+WHERE subscription_id = ANY(%s::uuid[]) AND (status = 'void' OR kind <> 'cycle')
+"""
+
 _OWNERS = "SELECT id, organization_id FROM subscription_periods WHERE id = ANY(%s::uuid[])"
 
 
@@ -131,9 +135,14 @@ def list_discounts(subscription_ids: Collection[UUID]) -> list[tuple[Any, ...]]:
     return _fetch(_DISCOUNTS, subscription_ids)
 
 
+def list_taken(subscription_ids: Collection[UUID]) -> list[tuple[Any, ...]]:
+    """Subscription, kind, occurrence, status and number of their invoices that are void or of no cycle."""
+    return _fetch(_TAKEN, subscription_ids)
+
+
 def _fetch(sql: str, ids: Collection[UUID]) -> list[tuple[Any, ...]]:
     """Of thousands of ids: bound as one array, where the ORM would bind and check each."""
-    return statements.fetch_texts(sql, [columns.of_plain([each.hex for each in ids])]) if ids else []
+    return statements.fetch_texts(sql, [columns.of_ids(ids)]) if ids else []
 
 
 def charge_of(summed: UsageCharge) -> ChargeRow:

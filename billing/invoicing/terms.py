@@ -38,7 +38,7 @@ def tax_terms(profile: BillingProfile | None) -> TaxTerms:
 
 def prices(wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], PlanTerms]:
     """What each plan version asks in each currency that is wanted."""
-    plan_ids = columns.of_plain({plan_id for plan_id, _ in wanted})
+    plan_ids = columns.of_ids({plan_id for plan_id, _ in wanted})
     plans = {plan_id: plan for plan_id, *plan in statements.fetch_texts(_PLANS, [plan_ids])}
     stored = {(plan_id, currency): price for plan_id, currency, *price in statements.fetch_texts(_PRICES, [plan_ids])}
     priced = {plan_id for plan_id, _ in stored}

@@ -52,11 +52,7 @@ def _settle(offers: Sequence[Offer], now: datetime) -> tuple[dict[UUID, Decider]
         deciders = open_books(by_organization, now, locking=True)
         # Nobody reads the guards behind each of many.
         is_read = len(offers) == 1
-        if len(deciders) == 1:
-            (decider,) = deciders.values()
-            outcomes = [decider.decide(offer, is_read=is_read) for offer in offers]
-        else:
-            outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]
+        outcomes = [deciders[offer.organization.id].decide(offer, is_read=is_read) for offer in offers]
         store.write(deciders.values(), committing=may_commit)
     return deciders, outcomes
 

@@ -7,8 +7,9 @@ one JSON document.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -173,11 +174,11 @@ class _Events:
         *identifiers, meters, services, sources, flags, recorded = self._kinds.columns(10)
         events = [each.event for each in self.rows]
         return [
-            *map(columns.of_plain, identifiers),
+            *map(columns.of_ids, identifiers),
             *map(columns.of_texts, (meters, services, sources, [columns.of_texts(each) for each in flags])),
             columns.of_instants(recorded),
             columns.of_plain(self._places),
-            columns.of_plain([event.id.hex for event in events]),
+            columns.of_ids(event.id for event in events),
             columns.of_texts([each.offer.key for each in self.rows]),
             columns.of_plain([each.fingerprint for each in self.rows]),
             columns.of_plain([event.quantity for event in events]),
@@ -207,16 +208,15 @@ class _Debits:
     def columns(self) -> list[str]:
         *identifiers, booked = self._kinds.columns(4)
         rows = self.rows
-        ids: Iterable[object] = (found.hex for found, _ in zip(new_ids(len(rows) or 1), rows, strict=False))
         return [
-            *map(columns.of_plain, identifiers),
+            *map(columns.of_ids, identifiers),
             columns.of_instants(booked),
             columns.of_plain(self._places),
-            columns.of_plain(ids),
+            columns.of_ids(islice(new_ids(len(rows) or 1), len(rows))),
             columns.of_plain([debit.sequence for debit in rows]),
             columns.of_plain([debit.credits for debit in rows]),
             columns.of_plain([debit.balance_after for debit in rows]),
-            columns.of_plain([debit.event_id.hex for debit in rows]),
+            columns.of_ids(debit.event_id for debit in rows),
         ]
 
 
